@@ -92,19 +92,16 @@ func HashOf(raw []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// MaxSize is how many bytes a stored event may have. What is larger goes to the blob store and is named in the event.
+const MaxSize = 512 << 10
+
 // Seal gives d its place directly after the version after and encodes it. The returned version lacks the stream
-// sequence, which only the log can give.
+// sequence, which only the log can give. A draft that Seal refuses can never be stored: to try again is useless.
 func Seal(consultation string, after Version, d Draft) ([]byte, Version, error) {
-	if d.Event == nil {
-		return nil, Version{}, errors.New("seal event: no event in the draft")
-	}
-	if !ValidID(consultation) {
-		return nil, Version{}, fmt.Errorf("seal event: consultation id %q is not a UUID", consultation)
+	if err := check(consultation, d); err != nil {
+		return nil, Version{}, err
 	}
 	name, version := d.Event.kind()
-	if u, ok := d.Event.(Unknown); ok {
-		return nil, Version{}, fmt.Errorf("seal event: type %s is unknown here and cannot be written", u.Name)
-	}
 	data, err := json.Marshal(d.Event)
 	if err != nil {
 		return nil, Version{}, fmt.Errorf("seal %s: %w", name, err)
@@ -121,7 +118,33 @@ func Seal(consultation string, after Version, d Draft) ([]byte, Version, error) 
 	if err != nil {
 		return nil, Version{}, fmt.Errorf("seal %s: %w", name, err)
 	}
+	if len(raw) > MaxSize {
+		return nil, Version{}, fmt.Errorf("seal %s: %d bytes are more than an event may have (%d)", name, len(raw), MaxSize)
+	}
 	return raw, Version{Seq: after.Seq + 1, Hash: HashOf(raw)}, nil
+}
+
+// check refuses drafts that cannot be repaired once they are stored. The id becomes a message header, so only the
+// canonical form of a UUID passes.
+func check(consultation string, d Draft) error {
+	if d.Event == nil {
+		return errors.New("seal event: no event in the draft")
+	}
+	name := TypeOf(d.Event)
+	switch {
+	case !ValidID(consultation):
+		return fmt.Errorf("seal %s: consultation id %q is not a UUID", name, consultation)
+	case !ValidID(d.ID):
+		return fmt.Errorf("seal %s: event id %q is not a UUID", name, d.ID)
+	case d.Source == "":
+		return fmt.Errorf("seal %s: no source", name)
+	case d.Time.IsZero():
+		return fmt.Errorf("seal %s: no time", name)
+	}
+	if _, ok := d.Event.(Unknown); ok {
+		return fmt.Errorf("seal %s: the type is unknown here and cannot be written", name)
+	}
+	return nil
 }
 
 // Open reads stored bytes back. It keeps raw; the caller must not change it afterwards.
@@ -133,8 +156,11 @@ func Open(raw []byte, stream uint64) (Stored, error) {
 	if err := json.Unmarshal(raw, &env); err != nil {
 		return Stored{}, fmt.Errorf("open event: %w", err)
 	}
-	if env.Seq == 0 || env.Type == "" || !ValidID(env.Subject) {
-		return Stored{}, errors.New("open event: not an envelope (seq, type or subject is missing)")
+	if env.Seq == 0 || env.Type == "" || len(env.Data) == 0 || !ValidID(env.Subject) {
+		return Stored{}, errors.New("open event: not an envelope (seq, type, subject or data is missing)")
+	}
+	if env.Data[0] != '{' {
+		return Stored{}, fmt.Errorf("open event %d of %s: its data is no object", env.Seq, env.Subject)
 	}
 	e, err := env.Decode()
 	if err != nil {

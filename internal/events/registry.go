@@ -1,7 +1,9 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -164,7 +166,8 @@ var decoders = func() map[form]decoder {
 	return m
 }()
 
-// upcaster lifts the data of version n of a type to version n+1. It is pure; stored bytes never change.
+// upcaster lifts the data of version n of a type to version n+1. It is pure; stored bytes never change. Numbers in the
+// map are json.Number.
 type upcaster func(map[string]any) map[string]any
 
 // upcasters is empty until a type changes its meaning for the first time.
@@ -186,10 +189,11 @@ func decode(name Type, version int, raw json.RawMessage) (Event, error) {
 }
 
 func decodeWith(dec map[form]decoder, up map[form]upcaster, name Type, version int, raw json.RawMessage) (Event, error) {
+	data := raw
 	for at := version; ; at++ {
 		f := form{name, at}
 		if d, ok := dec[f]; ok {
-			e, err := d(raw)
+			e, err := d(data)
 			if err != nil {
 				return nil, fmt.Errorf("decode %s version %d: %w", name, version, err)
 			}
@@ -199,14 +203,24 @@ func decodeWith(dec map[form]decoder, up map[form]upcaster, name Type, version i
 		if !ok {
 			return Unknown{Name: name, Version: version, Raw: raw}, nil
 		}
-		var fields map[string]any
-		if err := json.Unmarshal(raw, &fields); err != nil {
-			return nil, fmt.Errorf("lift %s from version %d: %w", name, at, err)
-		}
-		lifted, err := json.Marshal(lift(fields))
+		lifted, err := lift.apply(data)
 		if err != nil {
 			return nil, fmt.Errorf("lift %s from version %d: %w", name, at, err)
 		}
-		raw = lifted
+		data = lifted
 	}
+}
+
+// apply lifts encoded data. Numbers pass as json.Number, so that large integers keep every digit.
+func (lift upcaster) apply(data json.RawMessage) (json.RawMessage, error) {
+	var fields map[string]any
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	if err := d.Decode(&fields); err != nil {
+		return nil, err
+	}
+	if fields == nil {
+		return nil, errors.New("the data is no object")
+	}
+	return json.Marshal(lift(fields))
 }
