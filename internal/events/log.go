@@ -51,13 +51,19 @@ type Log interface {
 	// Append stores the drafts one directly after another behind the version after: all of them or none. It returns the
 	// version after the last one, ErrConflict when the consultation has moved on, and another error when nothing is
 	// known to be stored. Before it reports a time-out it reads back whether the drafts were stored after all.
+	//
+	// To append again with the same drafts and the same version is safe at any time: what is stored already is not
+	// stored twice, and its version is returned. With a newer version the same ids are recognised for two minutes only;
+	// after ErrConflict the writer therefore looks for its ids among the events that are new to it. Without drafts
+	// nothing is asked and after comes back.
 	Append(ctx context.Context, consultation string, after Version, drafts ...Draft) (Version, error)
 	// Read yields the events of one consultation from sequence from (1 = all) to the newest, in order, then ends.
-	// It yields a GapError where one is missing. A consultation without events yields nothing.
+	// It yields a GapError where one is missing and ErrCorrupt where one does not link to the one before it, and ends
+	// there. A consultation without events yields nothing.
 	Read(ctx context.Context, consultation string, from uint64) iter.Seq2[Stored, error]
 	// Follow yields the events after the stream sequence after (0 = all), in order, and waits for new ones until ctx
-	// ends; then it ends without an error. It yields a GapError and ends where an event is missing; with Filter.Types
-	// set it cannot notice that.
+	// ends; then it ends without an error. It yields a GapError and ends where an event is missing, or where the log is
+	// shorter than after; with Filter.Types set it cannot notice a missing one. While the log is away it waits.
 	Follow(ctx context.Context, after uint64, filter Filter) iter.Seq2[Stored, error]
 	// Last is the version of a consultation, zero if it has no events.
 	Last(ctx context.Context, consultation string) (Version, error)
