@@ -1,0 +1,141 @@
+package timeline
+
+import (
+	"math"
+	"time"
+)
+
+// point is one observation of a sender's clock. Times are nanoseconds of archive time; the sender's own clock is only
+// expressed on that scale, it may be years away.
+type point struct {
+	rtp     int64
+	ntp     int64 // of the sender's clock, where timed
+	arrival int64 // on the conference clock
+	timed   bool  // ntp is known
+	report  bool  // from a sender report
+	rtt     int64 // 0 when unknown
+}
+
+// fit is a straight line through the anchors of one RTP clock: the sender's NTP time of an RTP time.
+type fit struct {
+	r0, n0 int64   // a point of reference
+	rate   uint32  // nominal, Hz
+	offset float64 // ns above n0 at r0
+	slope  float64 // relative deviation from the nominal rate
+	spread float64 // ns: how well the anchors agree
+	report bool    // at least one sender report is among them
+}
+
+const (
+	minSlopeAnchors = 4
+	minSlopeSpan    = 10 * float64(time.Second)
+	minPairSpan     = float64(time.Second) // closer anchors say nothing about a slope
+	maxPairAnchors  = 64                   // of more, every n-th is used for the slope
+	outlierFloor    = float64(time.Millisecond)
+	lonelySpread    = 10 * float64(time.Millisecond) // one first sender report has been seen 9.5 ms off
+	fewSpread       = 2 * float64(time.Millisecond)
+)
+
+// fitLine fits the timed points of ps (in order of arrival) and returns those of them that lie on the line. ok is false
+// when there are none.
+//
+// Few or close anchors fix only the offset (their median); from four anchors over ten seconds on, the slope is the
+// Theil–Sen estimate, the median of the slopes of all pairs, which up to 29 % of wild anchors cannot move far. What then
+// lies more than three median deviations off is dropped and the offset is taken again.
+func fitLine(ps []point, rate uint32) (f fit, kept []point, ok bool) {
+	var xs, ys []float64
+	for _, p := range ps {
+		if !p.timed {
+			continue
+		}
+		if len(kept) == 0 {
+			f = fit{r0: p.rtp, n0: p.ntp, rate: rate}
+		}
+		x := ticks(f.r0, p.rtp, rate)
+		xs = append(xs, x)
+		ys = append(ys, float64(saturatingSub(p.ntp, f.n0))-x)
+		kept = append(kept, p)
+	}
+	if len(kept) == 0 {
+		return fit{}, nil, false
+	}
+	if len(kept) >= minSlopeAnchors && extent(xs) >= minSlopeSpan {
+		f.slope = clamp(theilSen(xs, ys), ppm500)
+	}
+	f.offset = median(residuals(xs, ys, f.slope, 0))
+	limit := max(3*median(absolute(residuals(xs, ys, f.slope, f.offset))), outlierFloor)
+	n := 0
+	for i, r := range residuals(xs, ys, f.slope, f.offset) {
+		if math.Abs(r) <= limit || len(xs) < 3 {
+			xs[n], ys[n], kept[n] = xs[i], ys[i], kept[i]
+			n++
+		}
+	}
+	xs, ys, kept = xs[:n], ys[:n], kept[:n]
+	f.offset = median(residuals(xs, ys, f.slope, 0))
+	f.spread = spreadOf(residuals(xs, ys, f.slope, f.offset))
+	for _, p := range kept {
+		f.report = f.report || p.report
+	}
+	return f, kept, true
+}
+
+// ntp is the sender's NTP time of rtp.
+func (f fit) ntp(rtp int64) int64 {
+	x := ticks(f.r0, rtp, f.rate)
+	return saturatingSub(f.n0, -round(x+f.offset+mul(f.slope, x)))
+}
+
+// spreadOf is the largest residual, and more where so few anchors agree that it means little.
+func spreadOf(residuals []float64) float64 {
+	worst := 0.0
+	for _, r := range residuals {
+		worst = max(worst, math.Abs(r))
+	}
+	switch n := len(residuals); {
+	case n == 1:
+		worst += lonelySpread
+	case n < minSlopeAnchors:
+		worst += fewSpread
+	}
+	return worst
+}
+
+func theilSen(xs, ys []float64) float64 {
+	step := max(1, (len(xs)+maxPairAnchors-1)/maxPairAnchors)
+	var slopes []float64
+	for i := 0; i < len(xs); i += step {
+		for j := i + step; j < len(xs); j += step {
+			if dx := xs[j] - xs[i]; math.Abs(dx) >= minPairSpan {
+				slopes = append(slopes, (ys[j]-ys[i])/dx)
+			}
+		}
+	}
+	if len(slopes) == 0 {
+		return 0
+	}
+	return median(slopes)
+}
+
+func residuals(xs, ys []float64, slope, offset float64) []float64 {
+	rs := make([]float64, len(xs))
+	for i := range xs {
+		rs[i] = ys[i] - mul(slope, xs[i]) - offset
+	}
+	return rs
+}
+
+func absolute(xs []float64) []float64 {
+	for i := range xs {
+		xs[i] = math.Abs(xs[i])
+	}
+	return xs
+}
+
+func extent(xs []float64) float64 {
+	lo, hi := xs[0], xs[0]
+	for _, x := range xs {
+		lo, hi = min(lo, x), max(hi, x)
+	}
+	return hi - lo
+}
