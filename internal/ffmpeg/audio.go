@@ -1,0 +1,52 @@
+package ffmpeg
+
+import (
+	"fmt"
+	"time"
+
+	ffgo "github.com/u2takey/ffmpeg-go"
+)
+
+// The form of sound between processes: 32 bit floats, little endian, interleaved.
+const (
+	SampleRate = 48000
+	Channels   = 2
+)
+
+// maxVoice bounds how long decoding one file may take. A voice is decoded as fast as it is mixed, so the limit is that of
+// the whole archive and not of the file.
+const maxVoice = 24 * time.Hour
+
+// DecodeVoice is the command that decodes one Ogg file with Opus and writes its samples to stdout. Damaged packets become
+// silence of the same length, so that what follows them stays in its place.
+func DecodeVoice(name string) (Command, error) {
+	args, err := arguments(1, func() *ffgo.Stream {
+		in := input("ogg", "libopus")
+		in["c:a"] = "libopus" // the same samples on every processor, unlike ffmpeg's own decoder
+		voice := ffgo.Input(file(name), in).Audio().Filter("aresample", ffgo.Args{
+			itoa(SampleRate), "async=1", "min_hard_comp=0.01", "first_pts=0",
+		})
+		return ffgo.Output([]*ffgo.Stream{voice}, "pipe:1", ffgo.KwArgs{"f": "f32le", "ar": SampleRate, "ac": Channels})
+	})
+	if err != nil {
+		return Command{}, fmt.Errorf("decode voice: %w", err)
+	}
+	return Command{Step: "decode", Args: append([]string{"-v", "warning", "-max_error_rate", "1"}, args...), Limit: maxVoice}, nil
+}
+
+// EncodeAudio is the command that reads samples from stdin and writes them as AAC into an MP4 file.
+func EncodeAudio(out string, bitRate int) (Command, error) {
+	args, err := arguments(1, func() *ffgo.Stream {
+		in := input("f32le", "pcm_f32le")
+		in["protocol_whitelist"] = "pipe"
+		in["ar"], in["ac"] = SampleRate, Channels
+		sound := ffgo.Input("pipe:0", in).Audio()
+		return ffgo.Output([]*ffgo.Stream{sound}, file(out), bitexact(ffgo.KwArgs{
+			"f": "mp4", "c:a": "aac", "b:a": bitRate, "threads": 1,
+		}))
+	})
+	if err != nil {
+		return Command{}, fmt.Errorf("encode audio: %w", err)
+	}
+	return Command{Step: "encode", Args: append([]string{"-v", "warning"}, args...), Limit: maxVoice}, nil
+}

@@ -1,0 +1,125 @@
+package ffmpeg
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	ffgo "github.com/u2takey/ffmpeg-go"
+)
+
+// Composition is one stretch of picture in which nothing comes, goes or changes its size.
+type Composition struct {
+	Width, Height int    // of the canvas in pixels, even
+	Rate          int    // frames per second
+	Background    uint32 // 0xRRGGBB
+	Tiles         []Tile
+	Overlay       string // PNG file with transparency, as large as the canvas, drawn over everything
+	Frames        int64  // exactly
+	Encoder       Encoder
+	Out           string // MPEG-TS: the container whose pieces join without moving a frame
+}
+
+// Tile is one moving picture on the canvas. Its file begins with a keyframe at pts 0, which is shown from the first
+// frame of the composition on, and its last timestamp lies behind the end of it: an input without a frame at the start
+// would freeze the whole composition, and one that ends early would lose its last frame.
+type Tile struct {
+	File   string // IVF
+	Codec  string // "vp8", "vp9", "av1", "h264"
+	X, Y   int    // even, within the canvas
+	Width  int    // even
+	Height int    // even
+	Scale  bool   // the source has another size
+	// Late draws the tile on top instead of stacking it, at about one and a half times the cost: the way for a source
+	// whose first frames do not decode, because then the other tiles do not wait for it.
+	Late bool
+}
+
+// Encoder is how x264 is to work.
+type Encoder struct {
+	Preset string // of x264
+	CRF    int
+	GOP    int // frames from keyframe to keyframe: how exactly a player can seek
+}
+
+// codecsOf lists the decoders that may open a codec.
+var codecsOf = map[string]string{"vp8": "vp8", "vp9": "vp9", "av1": "libdav1d,av1", "h264": "h264"}
+
+// scaleFlags give the same pixels on every processor.
+const scaleFlags = "bilinear+accurate_rnd+full_chroma_int+bitexact"
+
+// slowest is how much longer than its playing time a piece may take to be made: a busy machine with one slow core.
+const slowest = 40
+
+// Compose is the command for c. Everything runs on one thread: the caller runs as many of them as there are cores.
+func Compose(c Composition) (Command, error) {
+	names := []string{c.Overlay}
+	for _, t := range c.Tiles {
+		names = append(names, t.File)
+		if codecsOf[t.Codec] == "" {
+			return Command{}, fmt.Errorf("compose: no decoder for codec %q", t.Codec)
+		}
+	}
+	if err := distinct(names...); err != nil {
+		return Command{}, fmt.Errorf("compose: %w", err)
+	}
+	if c.Frames <= 0 || c.Rate <= 0 {
+		return Command{}, fmt.Errorf("compose %d frames at %d Hz: %w", c.Frames, c.Rate, errNothing)
+	}
+	args, err := arguments(1+len(names), func() *ffgo.Stream { return c.output(c.picture()) })
+	if err != nil {
+		return Command{}, fmt.Errorf("compose: %w", err)
+	}
+	return Command{
+		Step: "compose", Frames: c.Frames,
+		Args:  append([]string{"-v", "warning", "-filter_complex_threads", "1", "-max_error_rate", "1"}, args...),
+		Limit: time.Minute + slowest*time.Duration(c.Frames)*time.Second/time.Duration(c.Rate),
+	}, nil
+}
+
+// picture is the graph. The background is an input of xstack that covers the whole canvas: it keeps the frame rate when
+// the tiles have ended, and every tile lies on top of it at its own place.
+func (c Composition) picture() *ffgo.Stream {
+	// The background ends soon after the composition: without an end, a tile that never shows a frame would make
+	// ffmpeg wait for ever.
+	seconds := c.Frames/int64(c.Rate) + 2
+	source := fmt.Sprintf("color=c=0x%06x:s=%dx%d:r=%d:d=%d", c.Background, c.Width, c.Height, c.Rate, seconds)
+	base := ffgo.Input(source, input("lavfi", "rawvideo,wrapped_avframe")).Video().Filter("format", ffgo.Args{"yuv420p"})
+	stacked, layout := []*ffgo.Stream{base}, []string{"0_0"}
+	for _, t := range c.Tiles {
+		if !t.Late {
+			stacked, layout = append(stacked, c.tile(t)), append(layout, fmt.Sprintf("%d_%d", t.X, t.Y))
+		}
+	}
+	out := base
+	if len(stacked) > 1 {
+		out = ffgo.Filter(stacked, "xstack", ffgo.Args{"inputs=" + itoa(len(stacked)), "layout=" + strings.Join(layout, "|")})
+	}
+	for _, t := range c.Tiles {
+		if t.Late {
+			out = ffgo.Filter([]*ffgo.Stream{out, c.tile(t)}, "overlay", ffgo.Args{itoa(t.X), itoa(t.Y), "format=yuv420"})
+		}
+	}
+	overlay := ffgo.Input(file(c.Overlay), input("png_pipe", "png")).Video()
+	return ffgo.Filter([]*ffgo.Stream{out, overlay}, "overlay", ffgo.Args{"0", "0", "format=yuv420"}).
+		Filter("format", ffgo.Args{"yuv420p"})
+}
+
+// tile brings one source to the frame rate, the size and the pixel format of the canvas. Nothing here has a memory that
+// a rebuilt graph would lose.
+func (c Composition) tile(t Tile) *ffgo.Stream {
+	s := ffgo.Input(file(t.File), input("ivf", codecsOf[t.Codec])).Video().Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)})
+	if t.Scale {
+		s = s.Filter("scale", ffgo.Args{itoa(t.Width), itoa(t.Height), "flags=" + scaleFlags})
+	}
+	return s.Filter("setsar", ffgo.Args{"1"}).Filter("format", ffgo.Args{"yuv420p"})
+}
+
+func (c Composition) output(picture *ffgo.Stream) *ffgo.Stream {
+	return ffgo.Output([]*ffgo.Stream{picture}, file(c.Out), bitexact(ffgo.KwArgs{
+		"f": "mpegts", "frames:v": c.Frames, "c:v": "libx264", "preset": c.Encoder.Preset, "crf": c.Encoder.CRF,
+		"g": c.Encoder.GOP, "sc_threshold": 0, "threads": 1, "x264-params": "cpu-independent=1",
+		// Browsers' cameras and our own drawings are BT.601; players take untagged HD for BT.709.
+		"colorspace": "smpte170m", "color_primaries": "smpte170m", "color_trc": "smpte170m", "color_range": "tv",
+	}))
+}

@@ -1,0 +1,129 @@
+// Package ffmpeg is the only place that knows ffmpeg: how its arguments are written, how it is run and how what it says
+// is read.
+//
+// In come a Command (made by Compose, DecodeVoice, EncodeAudio, Mux, Inspect) and a folder; out come files in that
+// folder, a Result, or a RunError with what the tool wrote. Every process runs in a process group of its own, without
+// network, as an unprivileged user when we are root, with whitelists for formats and codecs, a time limit, and nothing but
+// relative file names. The package never decides what a picture shows and never sees a name of a person: text reaches
+// the tool only as pixels or in the chapters file.
+package ffmpeg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ErrMissing says that ffmpeg or ffprobe is not installed. Its text names the command that installs them.
+var ErrMissing = errors.New("ffmpeg is not installed: run ./task setup (or apt-get install ffmpeg), then try again")
+
+// ErrNoSpace says that the tool could not write because the disk is full.
+var ErrNoSpace = errors.New("no space left on device")
+
+// ErrTimeLimit says that the tool took longer than its command may.
+var ErrTimeLimit = errors.New("time limit passed")
+
+// Config tells where ffmpeg is. The zero Config looks in PATH.
+type Config struct {
+	Path       string                // CONSILIUM_FFMPEG: the program itself; ffprobe is looked for beside it, then in PATH
+	User       string                // whom it runs as when we are root; default "nobody"
+	Nice       int                   // added to the niceness of the process, 0 to 19; default 10
+	Registerer prometheus.Registerer // nil: not registered
+}
+
+// Tool runs ffmpeg. It is safe for concurrent use.
+type Tool struct {
+	cfg    Config
+	owner  *owner // nil: whoever we are
+	logger *slog.Logger
+	runs   *prometheus.HistogramVec
+
+	mu   sync.Mutex // guards cage
+	cage *cage      // nil until ffmpeg has run for the first time
+}
+
+// defaultNice leaves the processor to calls that are live on the same machine.
+const defaultNice = 10
+
+// New prepares a Tool. It does not look for ffmpeg: that happens at every call, so that installing it is enough.
+func New(cfg Config, logger *slog.Logger) (*Tool, error) {
+	if cfg.Nice == 0 {
+		cfg.Nice = defaultNice
+	}
+	o, err := lookupOwner(cfg.User)
+	if err != nil {
+		return nil, fmt.Errorf("choose the user of ffmpeg: %w", err)
+	}
+	t := &Tool{cfg: cfg, owner: o, logger: logger, runs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "consilium_ffmpeg_run_seconds",
+		Help:    "How long a run of ffmpeg or ffprobe took, by step and result (ok, failed).",
+		Buckets: prometheus.ExponentialBuckets(0.05, 3, 10),
+	}, []string{"step", "result"})}
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(t.runs); err != nil {
+			return nil, fmt.Errorf("register metrics of ffmpeg: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// Own gives a folder and nothing in it to the user that ffmpeg runs as, so that it can write there. Nobody else but that
+// user and root can look into it afterwards. The folders above it need not be open to that user.
+func (t *Tool) Own(dir string) error {
+	if err := t.owner.own(dir); err != nil {
+		return fmt.Errorf("give %s to the user of ffmpeg: %w", dir, err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("close %s to others: %w", dir, err)
+	}
+	return nil
+}
+
+// Version is the first line that ffmpeg says of itself, without its copyright, for instance "ffmpeg 5.1.9-0+deb12u1".
+func (t *Tool) Version(ctx context.Context) (string, error) {
+	c, err := t.enter(ctx)
+	if err != nil {
+		return "", err
+	}
+	return c.version, nil
+}
+
+// find looks ffmpeg or ffprobe up.
+func (t *Tool) find(program string) (string, error) {
+	candidates := []string{program}
+	if t.cfg.Path != "" {
+		candidates = []string{filepath.Join(filepath.Dir(t.cfg.Path), program), program}
+		if program == "ffmpeg" {
+			candidates = []string{t.cfg.Path}
+		}
+	}
+	for _, name := range candidates {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		if path, err = filepath.Abs(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", ErrMissing
+}
+
+// versionTimeout bounds the first run of ffmpeg, which loads its libraries from a cold disk.
+const versionTimeout = 30 * time.Second
+
+// versionLine shortens the first line of "ffmpeg -version".
+func versionLine(out []byte) string {
+	line, _, _ := strings.Cut(string(out), "\n")
+	line, _, _ = strings.Cut(line, " Copyright")
+	return strings.Replace(strings.TrimSpace(line), "ffmpeg version ", "ffmpeg ", 1)
+}

@@ -1,0 +1,76 @@
+package render
+
+import (
+	"image"
+	"image/color"
+	"image/draw"
+)
+
+var (
+	canvasColor = color.RGBA{Background >> 16, Background >> 8 & 0xff, Background & 0xff, 0xff}
+	cardColor   = color.RGBA{0x37, 0x3e, 0x49, 0xff}
+	nameColor   = color.RGBA{0xff, 0xff, 0xff, 0xff}
+	reasonColor = color.RGBA{0xc9, 0xd1, 0xdb, 0xff}
+	plateColor  = color.RGBA{0, 0, 0, 0xa0} // behind a name on a picture
+)
+
+// border is how far a card stays away from the edge of its cell, and half the line between two pictures.
+const border = 2
+
+// Draw is the picture that lies over all of s: names, cards, lines between the tiles. It is transparent where the
+// pictures are to be seen.
+func (p *Painter) Draw(s Scene) *image.RGBA {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	img := image.NewRGBA(image.Rect(0, 0, Width, Height))
+	for _, t := range s.Tiles {
+		if t.Picture != nil {
+			p.frame(img, t)
+		} else {
+			p.card(img, t)
+		}
+	}
+	if s.Note != "" {
+		l := p.set(s.Note, textSize(Height), Width)
+		l.draw(img, image.Pt((Width-l.width)/2, Height/2), reasonColor)
+	}
+	return img
+}
+
+// textSize is the height of a name in pixels on a cell of that height.
+func textSize(cell int) int { return min(max(cell/16, 13), 32) }
+
+// frame draws the line around a picture and the name in its lower left corner.
+func (p *Painter) frame(img *image.RGBA, t Tile) {
+	for _, edge := range []image.Rectangle{
+		{t.Cell.Min, image.Pt(t.Cell.Max.X, t.Cell.Min.Y+border)}, {image.Pt(t.Cell.Min.X, t.Cell.Max.Y-border), t.Cell.Max},
+		{t.Cell.Min, image.Pt(t.Cell.Min.X+border, t.Cell.Max.Y)}, {image.Pt(t.Cell.Max.X-border, t.Cell.Min.Y), t.Cell.Max},
+	} {
+		fill(img, edge, canvasColor)
+	}
+	size := textSize(t.Cell.Dy())
+	pad := size / 2
+	l := p.set(t.Name, size, t.Cell.Dx()-4*pad)
+	if l.width == 0 {
+		return
+	}
+	plate := image.Rect(t.Cell.Min.X+pad, t.Cell.Max.Y-pad-size*8/5, t.Cell.Min.X+3*pad+l.width, t.Cell.Max.Y-pad)
+	fill(img, plate, plateColor)
+	l.draw(img, image.Pt(plate.Min.X+pad, plate.Max.Y-size/2), nameColor)
+}
+
+// card draws a name and, below it, the reason for there being no picture.
+func (p *Painter) card(img *image.RGBA, t Tile) {
+	fill(img, t.Cell.Inset(border), cardColor)
+	size := textSize(t.Cell.Dy()) * 5 / 4
+	small := size * 3 / 4
+	width := t.Cell.Dx() - 2*size
+	middle := t.Cell.Min.Add(t.Cell.Size().Div(2))
+	name, reason := p.set(t.Name, size, width), p.set(t.Reason, small, width)
+	name.draw(img, image.Pt(middle.X-name.width/2, middle.Y), nameColor)
+	reason.draw(img, image.Pt(middle.X-reason.width/2, middle.Y+small*2), reasonColor)
+}
+
+func fill(img *image.RGBA, r image.Rectangle, c color.Color) {
+	draw.Draw(img, r, image.NewUniform(c), image.Point{}, draw.Over)
+}

@@ -1,0 +1,152 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
+	"consilium/internal/timeline"
+)
+
+// Plan is everything that an archive shows and sounds like. Same timeline and sheet, same plan.
+type Plan struct {
+	Consultation string
+	Profile      Profile
+	Layout       string
+	Frames       int64 // of the whole archive, also of one without a picture
+	Scenes       []Scene
+	Voices       []Voice
+	Chapters     []ffmpeg.Chapter
+	Cues         []Cue
+	Title        string // of the file
+}
+
+// Order says what is to be made. Empty fields are the defaults.
+type Order struct {
+	Profile string
+	Layout  string
+}
+
+// MinFrames is the shortest archive: one second. A consultation that nobody ever joined has length 0, and its archive
+// is one second of a card that says so, because a file that says so is found where a missing file only raises questions.
+const MinFrames = Rate
+
+// New plans the archive of tl. The clips of tl must all be there: what could not be fetched has to be a gap.
+func New(tl *timeline.Timeline, sheet Sheet, order Order) (*Plan, error) {
+	profile, err := ProfileNamed(order.Profile)
+	if err != nil {
+		return nil, fmt.Errorf("plan archive: %w", err)
+	}
+	layout, err := layoutNamed(order.Layout)
+	if err != nil {
+		return nil, fmt.Errorf("plan archive: %w", err)
+	}
+	p := &Plan{
+		Consultation: tl.Consultation, Profile: profile, Layout: layout,
+		Frames: max(MinFrames, frameAt(tl.DurationNS)), Title: title(tl, sheet),
+	}
+	cast := newCast(tl, sheet)
+	p.Scenes = cast.scenes(p.Frames)
+	p.Voices = voices(tl)
+	p.Chapters, p.Cues = chapters(tl, sheet, p.Duration())
+	return p, nil
+}
+
+// Duration is the length of the archive: whole frames.
+func (p *Plan) Duration() time.Duration {
+	return time.Duration(p.Frames) * time.Second / Rate
+}
+
+// Samples is the length of the sound, at ffmpeg.SampleRate.
+func (p *Plan) Samples() int64 {
+	return p.Frames * ffmpeg.SampleRate / Rate
+}
+
+func title(tl *timeline.Timeline, sheet Sheet) string {
+	text := cleanName(sheet.Title)
+	if tl.StartTime.IsZero() {
+		return text
+	}
+	on := fmt.Sprintf(wordsOf(sheet.Language).recordedOn, tl.StartTime.In(sheet.location()).Format("2006-01-02 15:04 MST"))
+	if text == "" {
+		return on
+	}
+	return text + " · " + on
+}
+
+// Voice is one track of sound: where its clips stand in the archive is said by the clips.
+type Voice struct {
+	Participant string
+	Track       string
+	Clips       []timeline.Clip // by time, disjoint
+}
+
+func voices(tl *timeline.Timeline) []Voice {
+	var all []Voice
+	for _, p := range tl.Participants {
+		for _, t := range p.Tracks {
+			if t.Kind == media.Audio && len(t.Clips) > 0 {
+				all = append(all, Voice{Participant: p.ID, Track: t.ID, Clips: slices.Clone(t.Clips)})
+			}
+		}
+	}
+	return all
+}
+
+// maxChunk is the longest chunk in frames: a killed job loses at most one for each core.
+const maxChunk = 30 * Rate
+
+// Chunk is a stretch of one scene that one process makes.
+type Chunk struct {
+	Scene  int   // index in Plan.Scenes
+	Start  int64 // frame of the archive
+	Frames int64
+}
+
+// Chunks cuts the scenes into chunks of nearly the same length, in order. A plan without a picture has none.
+func (p *Plan) Chunks() []Chunk {
+	if !p.Profile.Video {
+		return nil
+	}
+	var all []Chunk
+	for i, s := range p.Scenes {
+		n := (s.End - s.Start + maxChunk - 1) / maxChunk
+		for k := range n {
+			from := s.Start + (s.End-s.Start)*k/n
+			to := s.Start + (s.End-s.Start)*(k+1)/n
+			all = append(all, Chunk{Scene: i, Start: from, Frames: to - from})
+		}
+	}
+	return all
+}
+
+// Names of the files of a chunk, in a folder of its own: so that what a chunk is made of says nothing of its place.
+const (
+	OverlayFile = "overlay.png"
+	ChunkFile   = "out.ts"
+)
+
+// TileFile is the name of the file of the i-th picture of a chunk.
+func TileFile(i int) string { return fmt.Sprintf("t%d.ivf", i) }
+
+var decoders = map[media.Codec]string{media.VP8: "vp8", media.VP9: "vp9", media.AV1: "av1", media.H264: "h264"}
+
+// Compose is how a chunk is drawn. The i-th picture of its scene comes from TileFile(i). late says which of them may
+// begin without a decodable frame.
+func (p *Plan) Compose(c Chunk, late func(picture int) bool) ffmpeg.Composition {
+	out := ffmpeg.Composition{
+		Width: Width, Height: Height, Rate: Rate, Background: Background, Frames: c.Frames,
+		Overlay: OverlayFile, Encoder: p.Profile.Encoder, Out: ChunkFile,
+	}
+	for i, pic := range p.Scenes[c.Scene].Pictures() {
+		out.Tiles = append(out.Tiles, ffmpeg.Tile{
+			File: TileFile(i), Codec: decoders[pic.Codec],
+			X: pic.Rect.Min.X, Y: pic.Rect.Min.Y, Width: pic.Rect.Dx(), Height: pic.Rect.Dy(),
+			Scale: pic.Rect.Dx() != pic.Width || pic.Rect.Dy() != pic.Height,
+			Late:  late != nil && late(i),
+		})
+	}
+	return out
+}

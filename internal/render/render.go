@@ -1,0 +1,83 @@
+// Package render decides what an archive shows and sounds like: a timeline becomes scenes between two changes of the
+// layout, scenes become chunks of at most half a minute, sound becomes voices with their places, events become chapters.
+//
+// In come a timeline.Timeline, a Sheet with names and the words profile and layout; out come a Plan, the ffmpeg.Composition
+// of each chunk, and the picture with names and cards that lies over each scene (Draw). The package is pure: it opens no
+// file, starts no process and reads no clock; fonts are given to it. The same input gives the same plan. It never writes a
+// name into anything that a program interprets: names become pixels, chapters and subtitles.
+//
+// docs/archive.md has the rules for people.
+package render
+
+import (
+	"fmt"
+	"time"
+
+	"consilium/internal/ffmpeg"
+)
+
+// The canvas and the clock of every archive with a picture.
+const (
+	Width  = 1280
+	Height = 720
+	Rate   = 30 // frames per second
+)
+
+// Background is the colour between the tiles, 0xRRGGBB. It is not black: black is what a covered camera looks like.
+const Background = 0x20242b
+
+// Profile is how an archive is encoded.
+type Profile struct {
+	Name         string
+	Video        bool
+	Encoder      ffmpeg.Encoder
+	AudioBitRate int // bit/s
+}
+
+const (
+	defaultProfile = "standard"
+	defaultLayout  = "grid"
+	audioBitRate   = 96_000
+	gop            = 2 * Rate // a click in the player lands within two seconds
+)
+
+var profiles = map[string]Profile{
+	"standard": {Name: "standard", Video: true, Encoder: ffmpeg.Encoder{Preset: "veryfast", CRF: 26, GOP: gop}, AudioBitRate: audioBitRate},
+	"fast":     {Name: "fast", Video: true, Encoder: ffmpeg.Encoder{Preset: "ultrafast", CRF: 26, GOP: gop}, AudioBitRate: audioBitRate},
+	"audio":    {Name: "audio", AudioBitRate: audioBitRate},
+}
+
+// ProfileNamed finds a profile; the empty name is "standard".
+func ProfileNamed(name string) (Profile, error) {
+	if name == "" {
+		name = defaultProfile
+	}
+	p, ok := profiles[name]
+	if !ok {
+		return Profile{}, fmt.Errorf("no profile %q: standard, fast, audio", name)
+	}
+	return p, nil
+}
+
+// layoutNamed checks the name of a layout; the empty name is "grid", the only one.
+func layoutNamed(name string) (string, error) {
+	if name == "" || name == defaultLayout {
+		return defaultLayout, nil
+	}
+	return "", fmt.Errorf("no layout %q: grid", name)
+}
+
+// frameAt is the output frame next to a moment of the archive.
+func frameAt(ns int64) int64 {
+	const frame = int64(time.Second) / Rate
+	whole, rest := ns/int64(time.Second), ns%int64(time.Second)
+	if rest < 0 {
+		whole, rest = whole-1, rest+int64(time.Second)
+	}
+	return whole*Rate + (rest+frame/2)*Rate/int64(time.Second)
+}
+
+// TimeOfFrame is when an output frame is shown, in nanoseconds of archive time, rounded down.
+func TimeOfFrame(frame int64) int64 {
+	return frame/Rate*int64(time.Second) + frame%Rate*int64(time.Second)/Rate
+}

@@ -1,0 +1,133 @@
+package render
+
+import (
+	"image"
+	"image/color"
+	"slices"
+	"sync"
+	"unicode"
+
+	"github.com/go-text/typesetting/di"
+	"github.com/go-text/typesetting/font"
+	ot "github.com/go-text/typesetting/font/opentype"
+	"github.com/go-text/typesetting/language"
+	"github.com/go-text/typesetting/shaping"
+	"golang.org/x/image/math/fixed"
+	"golang.org/x/image/vector"
+)
+
+// Fonts finds a face for a character. It always gives one, if only a face that draws a box for it.
+type Fonts interface {
+	ResolveFace(r rune) *font.Face
+}
+
+// Painter draws what lies over the pictures. It is safe for concurrent use; faces keep caches and are not, so it draws
+// one scene at a time.
+type Painter struct {
+	mu      sync.Mutex // guards what follows
+	fonts   Fonts
+	shaper  shaping.HarfbuzzShaper
+	split   shaping.Segmenter
+	wrapper shaping.LineWrapper
+}
+
+// NewPainter makes a painter that writes with fonts.
+func NewPainter(fonts Fonts) *Painter { return &Painter{fonts: fonts} }
+
+// line is text of one line, shaped: letters joined as their script wants, runs in the order in which they are seen.
+type line struct {
+	runs  []shaping.Output
+	width int // pixels
+}
+
+// set shapes text of that size in pixels and shortens it until it fits.
+func (p *Painter) set(text string, size, width int) line {
+	runes := []rune(text)
+	whole := p.shape(runes, size)
+	for whole.width > width && len(runes) > 1 {
+		runes = runes[:len(runes)-1]
+		whole = p.shape(append(slices.Clone(runes), '…'), size)
+	}
+	return whole
+}
+
+func (p *Painter) shape(text []rune, size int) line {
+	if len(text) == 0 {
+		return line{}
+	}
+	in := shaping.Input{
+		Text: text, RunEnd: len(text), Direction: directionOf(text), Size: fixed.I(size),
+		Script: language.Latin, Language: language.DefaultLanguage(),
+	}
+	var runs []shaping.Output
+	for _, part := range p.split.Split(in, p.fonts) {
+		runs = append(runs, p.shaper.Shape(part))
+	}
+	// The wrapper never wraps here: it brings the runs into the order in which they are read.
+	lines, _ := p.wrapper.WrapParagraph(shaping.WrapConfig{Direction: in.Direction}, 1<<24, text, shaping.NewSliceIterator(runs))
+	var out line
+	for _, l := range lines {
+		l := slices.Clone(l)
+		slices.SortStableFunc(l, func(a, b shaping.Output) int { return int(a.VisualIndex - b.VisualIndex) })
+		out.runs = append(out.runs, l...)
+	}
+	var advance fixed.Int26_6
+	for _, r := range out.runs {
+		advance += r.Advance
+	}
+	out.width = advance.Ceil()
+	return out
+}
+
+// directionOf is the direction of the first letter that has one (UAX 9, rule P2).
+func directionOf(text []rune) di.Direction {
+	for _, r := range text {
+		switch {
+		case unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Adlam):
+			return di.DirectionRTL
+		case unicode.IsLetter(r):
+			return di.DirectionLTR
+		}
+	}
+	return di.DirectionLTR
+}
+
+// draw puts the line on img with its left end at dot, which lies on the baseline.
+func (l line) draw(img *image.RGBA, dot image.Point, c color.Color) {
+	raster := vector.NewRasterizer(img.Rect.Dx(), img.Rect.Dy())
+	x := fixed.I(dot.X)
+	for _, run := range l.runs {
+		for _, g := range run.Glyphs {
+			if outline, ok := run.Face.GlyphDataOutline(g.GlyphID); ok {
+				trace(raster, outline, run, x+g.XOffset, fixed.I(dot.Y)-g.YOffset)
+			}
+			x += g.Advance
+		}
+	}
+	raster.Draw(img, img.Rect, image.NewUniform(c), image.Point{})
+}
+
+// trace adds an outline, whose y axis points up, at a dot.
+func trace(r *vector.Rasterizer, outline font.GlyphOutline, run shaping.Output, x, y fixed.Int26_6) {
+	scale := float32(run.Size) / 64 / float32(run.Face.Upem())
+	at := func(p ot.SegmentPoint) (float32, float32) {
+		return float32(x)/64 + p.X*scale, float32(y)/64 - p.Y*scale
+	}
+	for _, s := range outline.Segments {
+		ax, ay := at(s.Args[0])
+		bx, by := at(s.Args[1])
+		cx, cy := at(s.Args[2])
+		switch s.Op {
+		case ot.SegmentOpMoveTo:
+			r.ClosePath()
+			r.MoveTo(ax, ay)
+		case ot.SegmentOpLineTo:
+			r.LineTo(ax, ay)
+		case ot.SegmentOpQuadTo:
+			r.QuadTo(ax, ay, bx, by)
+		case ot.SegmentOpCubeTo:
+			r.CubeTo(ax, ay, bx, by, cx, cy)
+		}
+	}
+	r.ClosePath()
+}
