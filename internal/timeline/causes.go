@@ -120,15 +120,22 @@ func (p *placement) lostReasons(rs *reasons, gs []*placed) {
 	}
 }
 
-// detection is how long it takes until something that ended the media becomes an event: a hole's beginning, or its end,
-// that no event explains has the cause of what is beside it, up to that length.
-const detection = 3 * int64(time.Second)
+// How long it takes until something that ended the media becomes an event. A stretch of a hole that no event explains has
+// the cause of what comes next, or else of what was before, up to these lengths.
+const (
+	detection           = 3 * int64(time.Second)
+	detectionDisconnect = 8 * int64(time.Second) // ICE waits 5 s before it says so
+)
 
 // name divides the hole by what explains it.
 func name(hole Interval, rs reasons) []Gap {
 	gaps := sweep(hole, rs)
-	for i := len(gaps) - 1; i >= 0; i-- {
-		if g := &gaps[i]; g.Cause == "" && g.EndNS-g.StartNS <= detection && i+1 < len(gaps) {
+	for i := len(gaps) - 2; i >= 0; i-- {
+		limit := detection
+		if gaps[i+1].Cause == Disconnected {
+			limit = detectionDisconnect
+		}
+		if g := &gaps[i]; g.Cause == "" && g.EndNS-g.StartNS <= limit {
 			g.Cause = gaps[i+1].Cause
 		}
 	}

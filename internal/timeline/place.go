@@ -50,7 +50,7 @@ func (s *State) Place() *Timeline {
 		p.places[t] = p.placeSegments(t)
 	}
 	tl := &Timeline{
-		Consultation: s.consultation, StartTime: p.zero.UTC(), DurationNS: p.duration,
+		Consultation: s.consultation, StartTime: encodable(p.zero), DurationNS: p.duration,
 		Participants: []Participant{}, Markers: p.markers(),
 	}
 	for _, who := range s.people {
@@ -72,6 +72,14 @@ func (p *placement) frame() {
 		end = s.ended
 	}
 	p.duration = max(0, p.at(end))
+}
+
+// encodable is t in UTC, or the zero time where JSON has no form for it.
+func encodable(t time.Time) time.Time {
+	if t = t.UTC(); t.Year() < 0 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
 }
 
 // at is t in archive time, at most maxSpan from 0.

@@ -55,11 +55,12 @@ type knot struct {
 	offset     float64 // ns above base: least of (arrival − NTP), minus half the round-trip time
 	err        float64
 	ok         bool        // false: the SSRCs contradict each other, there is no offset
+	firm       bool        // there were anchors enough to tell a bad one
 	distrusted []*rtpClock // those that contradict the majority
 }
 
 // tie computes the knots of the offset: for each the lower envelope of arrival − NTP over its window, slewed from one
-// knot to the next by at most 500 ppm.
+// knot to the next by at most 500 ppm once there were anchors enough to trust one.
 func (s *sender) tie() {
 	indexes := s.indexes()
 	for _, i := range indexes {
@@ -67,7 +68,7 @@ func (s *sender) tie() {
 		if !ok {
 			continue
 		}
-		if n := len(s.knots); k.ok && n > 0 && s.knots[n-1].ok {
+		if n := len(s.knots); k.ok && n > 0 && s.knots[n-1].ok && s.knots[n-1].firm {
 			before := s.knots[n-1]
 			limit := mul(slewPerGrid, float64(i-before.index))
 			if d := k.offset - before.offset; math.Abs(d) < jumpLimit {
@@ -120,24 +121,45 @@ func (s *sender) knot(index int64) (knot, bool) {
 		return knot{}, false
 	}
 	k := knot{index: index}
-	var agreed []sample
-	trusted := majority(means)
-	for i, ss := range voices {
-		if trusted[i] {
-			agreed = append(agreed, ss...)
-		} else {
-			k.distrusted = append(k.distrusted, clocks[i])
-		}
-	}
-	if len(agreed) == 0 {
+	k.distrusted, voices = split(clocks, voices, majority(means))
+	if len(voices) == 0 {
 		return k, true
 	}
+	agreed := telling(voices)
 	e := under(agreed, offsetSlopeSpan)
 	rtt := s.leastRTT(at-knotBack, at+knotOn)
-	k.ok = true
+	k.ok, k.firm = true, len(longest(voices)) >= minSlopeAnchors
 	k.offset = e.y(float64(at)) - rtt/2
 	k.err = e.spread/2 + delayError(rtt)
 	return k, true
+}
+
+// split parts the clocks that are not trusted from the voices of those that are.
+func split(clocks []*rtpClock, voices [][]sample, trusted []bool) (distrusted []*rtpClock, rest [][]sample) {
+	for i, ok := range trusted {
+		if ok {
+			rest = append(rest, voices[i])
+		} else {
+			distrusted = append(distrusted, clocks[i])
+		}
+	}
+	return distrusted, rest
+}
+
+// telling joins the voices, without those too short to tell a bad anchor when there are longer ones.
+func telling(voices [][]sample) []sample {
+	var all []sample
+	needed := min(minSlopeAnchors, len(longest(voices)))
+	for _, v := range voices {
+		if len(v) >= needed {
+			all = append(all, v...)
+		}
+	}
+	return all
+}
+
+func longest(voices [][]sample) []sample {
+	return slices.MaxFunc(voices, func(a, b []sample) int { return len(a) - len(b) })
 }
 
 // majority says which values lie within discord of the one that most others lie near to; none does where the values

@@ -23,14 +23,7 @@ const endSlack = 5 * time.Second
 // to it.
 func (p *placement) span(t *track, present []Interval) *span {
 	sp := &span{track: t, present: present, liveTo: p.duration}
-	sp.StartNS = p.duration
-	if !t.startedAt.IsZero() {
-		sp.StartNS = p.at(t.startedAt)
-	}
-	if gs := p.places[t]; len(gs) > 0 {
-		sp.StartNS = min(sp.StartNS, gs[0].start)
-	}
-	sp.StartNS = max(sp.StartNS, 0)
+	sp.StartNS = p.begin(t)
 	if len(present) > 0 {
 		sp.StartNS = max(sp.StartNS, present[0].StartNS)
 	}
@@ -46,6 +39,18 @@ func (p *placement) span(t *track, present []Interval) *span {
 		sp.EndNS = max(sp.liveTo, min(p.duration, p.back(t)))
 	}
 	return sp
+}
+
+// begin is when the first media of t were captured, or its start was noticed if that is earlier.
+func (p *placement) begin(t *track) int64 {
+	from := p.duration
+	if !t.startedAt.IsZero() {
+		from = p.at(t.startedAt)
+	}
+	if gs := p.places[t]; len(gs) > 0 {
+		from = min(from, gs[0].start)
+	}
+	return max(from, 0)
 }
 
 // brokeOff says whether t ended although nobody wanted it to.
@@ -71,33 +76,29 @@ func (p *placement) brokeOff(t *track) bool {
 // back is when the participant was back after t broke off: when a track like t began, if it came with the first tracks
 // that did; else when those began; else when the participant was given up.
 func (p *placement) back(t *track) int64 {
-	var any, same time.Time
+	ended := p.at(t.endedAt)
+	any, same := int64(never), int64(never)
 	for _, o := range p.state.tracks {
-		if o.owner != t.owner || o == t || o.startedAt.Before(t.endedAt) || o.startedAt.IsZero() {
+		if o.owner != t.owner || o == t || o.startedAt.Before(t.endedAt) {
 			continue
 		}
-		if any.IsZero() || o.startedAt.Before(any) {
-			any = o.startedAt
-		}
-		if o.kind == t.kind && o.source == t.source && (same.IsZero() || o.startedAt.Before(same)) {
-			same = o.startedAt
+		any = min(any, p.begin(o))
+		if o.kind == t.kind && o.source == t.source {
+			same = min(same, p.begin(o))
 		}
 	}
 	to := any
-	if !same.IsZero() && same.Sub(any) <= endSlack {
+	if same < never && same-any <= int64(endSlack) {
 		to = same
 	}
 	for _, st := range t.owner.stays {
-		ended := !st.to.IsZero() && st.to.After(t.endedAt)
-		if ended && (to.IsZero() || (st.reason != events.LeftTimeout && st.to.Before(to))) {
-			to = st.to
+		gone := p.at(st.to)
+		if !st.to.IsZero() && gone > ended && (to == never || (st.reason != events.LeftTimeout && gone < to)) {
+			to = gone
 		}
 	}
-	if to.IsZero() {
-		if t.owner.isPresent() {
-			return p.duration
-		}
-		return p.at(t.endedAt)
+	if to == never && !t.owner.isPresent() {
+		return ended
 	}
-	return p.at(to)
+	return to
 }
