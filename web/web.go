@@ -10,15 +10,6 @@ import (
 	"io/fs"
 )
 
-// BuildCommand is what a person types to fill an empty dist.
-const BuildCommand = "npm --prefix web ci && npm --prefix web run build"
-
-// ContentSecurityPolicy is the header that the pages are written for. Scripts come from our own files only; styles may
-// be inline because the player's controls (media-chrome) keep their style sheets inside shadow roots. 'self' covers
-// the WebSocket to the same origin; cameras, microphones and remote media are not fetched and need no entry.
-const ContentSecurityPolicy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
-	"object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-
 // all: takes the dot files too, so that a clone without a build still has something to embed.
 //
 //go:embed all:dist
@@ -35,8 +26,8 @@ func Files() fs.FS {
 	return files
 }
 
-// Built says whether the front end was built before this binary was: without it there are no pages, only BuildCommand
-// to tell people about.
+// Built says whether the front end was built before this binary was: without it there are no pages, and whoever serves them
+// has to say which command builds them.
 func Built() bool {
 	_, err := fs.Stat(Files(), "join.html")
 	return err == nil

@@ -1,0 +1,26 @@
+// The session of the pages that only read: a link's token becomes a cookie, and stays in this tab for what changes
+// something, because the cookie alone may change nothing.
+
+import { explain, Problem } from "./problem.ts";
+import { openSession } from "./rest.ts";
+import { recall, tabStorage, takeToken } from "./token.ts";
+
+const KEY = "consilium.token";
+
+/** Takes the link's token, if the page was opened by one. Returns why it was refused, or "". */
+export async function signIn(): Promise<string> {
+  const link = takeToken(KEY, { location, history, storage: tabStorage() });
+  if (!link?.fresh) return "";
+  try {
+    await openSession(link.token);
+    return "";
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) tabStorage().removeItem(KEY);
+    return explain(error);
+  }
+}
+
+/** The token of this tab; "" when the page was opened without a link. */
+export function token(): string {
+  return recall(tabStorage(), KEY) ?? "";
+}

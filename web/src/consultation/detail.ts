@@ -1,0 +1,137 @@
+// One consultation as it is now: its state, its archives, its events, kept up to date while anything can still change.
+
+import { computed, signal } from "@preact/signals";
+import { explain, Problem } from "../api/problem.ts";
+import * as rest from "../api/rest.ts";
+import type { Archive, Consultation, StoredEvent, Timeline } from "../api/types.ts";
+import { t } from "../text/text.ts";
+
+const BUSY = 1_500; // while something is being made
+const CALM = 10_000;
+const LIVE_EVENTS = 6_000; // events of a consultation that goes on
+
+export type Reorder = { state: "no" | "sending" | "ordered" } | { state: "failed"; text: string };
+
+/** The newest version that can be watched. */
+export function newestReady(archives: Archive[]): Archive | undefined {
+  return byVersion(archives).find((archive) => archive.state === "ready");
+}
+
+/** Newest first. */
+export function byVersion(archives: Archive[]): Archive[] {
+  return [...archives].sort((a, b) => b.version - a.version);
+}
+
+/** Whether something about the consultation is about to change. */
+export function isBusy(consultation: Consultation, archives: Archive[]): boolean {
+  if (consultation.state !== "archived" && consultation.state !== "scheduled") return true;
+  return archives.some((archive) => archive.state === "queued" || archive.state === "rendering");
+}
+
+export class Detail {
+  readonly id: string;
+  readonly consultation = signal<Consultation | undefined>(undefined);
+  readonly archives = signal<Archive[]>([]);
+  readonly problem = signal<Problem | undefined>(undefined);
+  readonly events = signal<StoredEvent[] | undefined>(undefined);
+  readonly brokenEvents = signal(0);
+  readonly eventsProblem = signal<Problem | undefined>(undefined);
+  readonly timeline = signal<Timeline | undefined>(undefined);
+  /** The version that somebody picked; 0 = the newest that is ready. */
+  readonly picked = signal(0);
+  readonly reorder = signal<Reorder>({ state: "no" });
+  readonly shown = computed<Archive | undefined>(() => {
+    const wanted = this.archives.value.find((archive) => archive.version === this.picked.value);
+    return wanted ?? newestReady(this.archives.value);
+  });
+  #token: () => string;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #abort = new AbortController();
+  #fingerprint = "";
+  #eventsAt = 0;
+
+  constructor(id: string, token: () => string) {
+    this.id = id;
+    this.#token = token;
+  }
+
+  start(): void {
+    void this.#refresh();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#abort.abort();
+  }
+
+  /** Orders one more version. */
+  async tryAgain(): Promise<void> {
+    if (this.reorder.value.state === "sending") return;
+    this.reorder.value = { state: "sending" };
+    try {
+      await rest.requestArchive(this.id, this.#token());
+      this.reorder.value = { state: "ordered" };
+      clearTimeout(this.#timer);
+      await this.#refresh();
+    } catch (error) {
+      const signedOut = error instanceof Problem && error.status === 401;
+      this.reorder.value = { state: "failed", text: signedOut ? t("detail.retry.signin") : explain(error) };
+    }
+  }
+
+  async #refresh(): Promise<void> {
+    const { signal } = this.#abort;
+    try {
+      const [consultation, archives] = await Promise.all([
+        rest.getConsultation(this.id, signal),
+        rest.getArchives(this.id, signal),
+      ]);
+      this.consultation.value = consultation;
+      this.archives.value = archives;
+      this.problem.value = undefined;
+      await this.#refreshEvents(consultation, archives);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.problem.value = asProblem(error);
+      if (this.problem.value.status === 401 || this.problem.value.status === 404) return;
+    }
+    const consultation = this.consultation.peek();
+    const busy = !consultation || isBusy(consultation, this.archives.peek());
+    this.#timer = setTimeout(() => void this.#refresh(), busy ? BUSY : CALM);
+  }
+
+  // The log is read again when something changed that it must tell about, and now and then while people talk.
+  async #refreshEvents(consultation: Consultation, archives: Archive[]): Promise<void> {
+    const fingerprint = JSON.stringify([
+      consultation.state,
+      consultation.participants,
+      archives.map(({ version, state }) => [version, state]),
+    ]);
+    const due = consultation.state === "open" && Date.now() - this.#eventsAt > LIVE_EVENTS;
+    if (fingerprint === this.#fingerprint && !due) return;
+    this.#eventsAt = Date.now();
+    const { signal } = this.#abort;
+    try {
+      const [{ events, broken }, timeline] = await Promise.all([
+        rest.getEvents(this.id, signal),
+        rest.getTimeline(this.id, signal).catch(() => undefined), // without it events have no place, but words
+      ]);
+      this.events.value = events;
+      this.brokenEvents.value = broken;
+      this.timeline.value = timeline;
+      this.eventsProblem.value = undefined;
+      this.#fingerprint = fingerprint;
+    } catch (error) {
+      if (!signal.aborted) this.eventsProblem.value = asProblem(error);
+    }
+  }
+}
+
+function asProblem(error: unknown): Problem {
+  return error instanceof Problem ? error : new Problem(0, "network", String(error));
+}
+
+/** The consultation's id in the address of its page. */
+export function idIn(path: string): string {
+  return decodeURIComponent(path.split("/").filter(Boolean)[1] ?? "");
+}

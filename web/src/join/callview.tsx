@@ -1,0 +1,188 @@
+// The call: everybody's tiles, the own small picture, what is true of the recording, and the switches.
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { canShareScreen } from "../call/devices.ts";
+import { recordingOf, soundsOf, tilesOf } from "../call/view.ts";
+import { keepAwake } from "../call/wakelock.ts";
+import type { State, Welcome } from "../signaling/messages.ts";
+import { enumerate, t } from "../text/text.ts";
+import { clock, isoDuration } from "../text/time.ts";
+import { Icon } from "../ui/icons.tsx";
+import { Picture, Sound, soundBlocked, unblockSound } from "../ui/media.tsx";
+import { Toggle } from "../ui/toggle.tsx";
+import { OwnSwitches } from "./check.tsx";
+import { People } from "./people.tsx";
+import { RecordedMark, TileView } from "./tile.tsx";
+import { sends, type Visit } from "./visit.ts";
+
+export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: number }) {
+  const { call } = visit;
+  const welcome = call.welcome.value;
+  const state = call.state.value;
+  useEffect(() => keepAwake(), []);
+  if (!welcome || !state) return null;
+  document.title = `${welcome.title || t("join.title")} – ${t("app.name")}`;
+  const tiles = tilesOf(state, welcome.participant, call.received.value, call.stalled.value);
+  return (
+    <div class="call" data-testid="call">
+      <header class="call-bar">
+        <h1>{welcome.title || t("join.title")}</h1>
+        <Recording state={state} />
+        <Elapsed since={state.since} offset={clockOffset} />
+        <People state={state} me={welcome.participant} />
+      </header>
+      <Banners visit={visit} />
+      <main class={`stage tiles-${Math.min(tiles.length, 9)}`} data-testid="stage">
+        {tiles.map((tile) => (
+          <TileView key={tile.key} tile={tile} />
+        ))}
+        {tiles.length === 0 && state.joined && <p class="alone">{t("call.waiting")}</p>}
+        <SelfView visit={visit} welcome={welcome} state={state} />
+      </main>
+      {soundsOf(call.received.value, welcome.participant).map((line) => (
+        <Sound key={line.mid + line.trackId} track={line.track} participant={line.participant} source={line.source} />
+      ))}
+      <Controls visit={visit} welcome={welcome} />
+    </div>
+  );
+}
+
+function Recording({ state }: { state: State }) {
+  const { kind, failed } = recordingOf(state);
+  const text = kind === "failed" ? t("recording.failed", { names: enumerate(failed) }) : t(`recording.${kind}`);
+  return (
+    <p
+      class={`recording ${kind}`}
+      role={kind === "failed" ? "alert" : "status"}
+      data-testid="recording"
+      data-recording={kind}
+    >
+      <span class="dot" aria-hidden="true" />
+      {text}
+    </p>
+  );
+}
+
+function Elapsed({ since, offset }: { since: string | undefined; offset: number }) {
+  const now = useSignal(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => (now.value = Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  if (!since) return null;
+  const ms = now.value + offset - Date.parse(since);
+  return (
+    <time class="elapsed" dateTime={isoDuration(ms)} title={t("call.elapsed")} data-testid="elapsed">
+      {clock(ms)}
+    </time>
+  );
+}
+
+function Banners({ visit }: { visit: Visit }) {
+  const { call, media } = visit;
+  const lost = call.signaling.value !== "ready" && call.signaling.value !== "closed";
+  const trouble = call.trouble.value;
+  let text = "";
+  if (call.media.value === "lost") text = t("call.media_lost");
+  else if (lost) text = t("call.signaling_lost");
+  else if (trouble) text = t("call.trouble", { code: trouble });
+  else if (call.media.value === "connecting") text = t("call.connecting");
+  return (
+    <div class="banners">
+      <p class="banner" role="status" data-testid="banner" hidden={!text}>
+        {text}
+      </p>
+      {media.tracks.screen.value && <p class="banner calm">{t("call.sharing")}</p>}
+      {soundBlocked.value && (
+        <p class="banner" role="alert">
+          {t("call.sound.blocked")}{" "}
+          <button type="button" onClick={unblockSound}>
+            <Icon name="sound" />
+            {t("call.sound")}
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+function SelfView({ visit, welcome, state }: { visit: Visit; welcome: Welcome; state: State }) {
+  if (!sends(welcome.role)) return null;
+  const camera = visit.media.tracks.camera.value;
+  const on = visit.media.on.camera.value;
+  const me = state.participants.find((participant) => participant.id === welcome.participant);
+  return (
+    <figure class="self" data-testid="self">
+      {camera && on ? <Picture track={camera} label={t("check.preview")} mirrored /> : <Icon name="camera" off />}
+      <figcaption>
+        {t("call.you")}
+        {me && <RecordedMark recorded={me.recorded} />}
+      </figcaption>
+    </figure>
+  );
+}
+
+function Controls({ visit, welcome }: { visit: Visit; welcome: Welcome }) {
+  const { call, media } = visit;
+  const sharing = media.tracks.screen.value !== undefined;
+  const dialog = useRef<HTMLDialogElement>(null);
+  return (
+    <footer class="controls">
+      {sends(welcome.role) && <OwnSwitches media={media} />}
+      {sends(welcome.role) && canShareScreen() && (
+        <Toggle
+          name={t("call.screen")}
+          icon="screen"
+          warnWhen="on"
+          on={sharing}
+          onToggle={() => (sharing ? media.stopScreen() : void media.startScreen())}
+        />
+      )}
+      <button type="button" class="toggle danger" onClick={() => call.leave()}>
+        <Icon name="leave" />
+        <span>{t("call.leave")}</span>
+      </button>
+      {welcome.host && (
+        <>
+          <button type="button" class="toggle danger" onClick={() => dialog.current?.showModal()}>
+            <Icon name="end" />
+            <span>{t("call.end")}</span>
+          </button>
+          <EndDialog visit={visit} dialog={dialog} />
+        </>
+      )}
+    </footer>
+  );
+}
+
+function EndDialog({ visit, dialog }: { visit: Visit; dialog: { current: HTMLDialogElement | null } }) {
+  const failed = useSignal(false);
+  const end = async () => {
+    failed.value = false;
+    try {
+      await visit.call.end();
+    } catch {
+      failed.value = true;
+    }
+  };
+  return (
+    <dialog ref={dialog} aria-labelledby="end-title" aria-describedby="end-text" class="card">
+      <h2 id="end-title">{t("call.end.title")}</h2>
+      <p id="end-text">{t("call.end.text")}</p>
+      {failed.value && (
+        <p class="problem" role="alert">
+          {t("call.end.failed")}
+        </p>
+      )}
+      <div class="actions">
+        <button type="button" class="danger" onClick={() => void end()}>
+          {t("call.end.confirm")}
+        </button>
+        <button type="button" onClick={() => dialog.current?.close()}>
+          {t("call.end.cancel")}
+        </button>
+      </div>
+    </dialog>
+  );
+}

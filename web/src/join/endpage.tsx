@@ -1,0 +1,76 @@
+// The pages instead of the call: it is over, or it never could begin.
+
+import { validity } from "../api/token.ts";
+import type { Farewell } from "../signaling/client.ts";
+import { type Key, language, t } from "../text/text.ts";
+import { moment } from "../text/time.ts";
+import { NoticePage } from "../ui/shell.tsx";
+
+export type Ending =
+  | "closed"
+  | "abandoned"
+  | "kicked"
+  | "left"
+  | "replaced"
+  | "expired"
+  | "early"
+  | "foreign"
+  | "missing"
+  | "forbidden"
+  | "unknown";
+
+const byReason: Record<string, Ending> = {
+  closed: "closed",
+  abandoned: "abandoned",
+  kicked: "kicked",
+  left: "left",
+  replaced: "replaced",
+};
+
+const byCode: Record<string, Ending> = {
+  token_expired: "expired",
+  token_early: "early",
+  unauthorized: "foreign",
+  unknown_consultation: "unknown",
+  unknown_participant: "unknown",
+  kicked: "kicked",
+  ended: "closed",
+  forbidden: "forbidden",
+};
+
+/** Which page a farewell leads to. */
+export function endingOf(farewell: Farewell): Ending {
+  switch (farewell.kind) {
+    case "ended":
+      return byReason[farewell.reason] ?? "closed";
+    case "refused":
+      return byCode[farewell.code] ?? "forbidden";
+    case "closed":
+      return "left";
+  }
+}
+
+export interface EndPageProps {
+  ending: Ending;
+  token?: string;
+  /** Starts anew, as somebody who is in the call or not. */
+  comeBack?: (joined: boolean) => void;
+}
+
+export function EndPage({ ending, token = "", comeBack }: EndPageProps) {
+  const time = ending === "early" ? validity(token).from : validity(token).until;
+  const at = time ? moment(time.toISOString(), language.value) : "";
+  const text =
+    (ending === "expired" || ending === "early") && !at ? undefined : t(`end.${ending}.text` as Key, { time: at });
+  return (
+    <NoticePage title={t(`end.${ending}.title` as Key)} text={text} testId={`end-${ending}`}>
+      {comeBack && (ending === "left" || ending === "early" || ending === "replaced") && (
+        <div class="actions">
+          <button type="button" onClick={() => comeBack(ending === "replaced")}>
+            {t(`end.${ending}.again`)}
+          </button>
+        </div>
+      )}
+    </NoticePage>
+  );
+}

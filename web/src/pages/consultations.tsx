@@ -1,0 +1,13 @@
+import "../ui/base.css";
+import "../library/library.css";
+import { listConsultations } from "../api/rest.ts";
+import { signIn } from "../api/session.ts";
+import { Library } from "../library/library.ts";
+import { LibraryPage } from "../library/page.tsx";
+import { mount } from "../ui/shell.tsx";
+
+const refused = await signIn();
+mount(<LibraryPage library={new Library(listConsultations)} refused={refused} />);
+window.addEventListener("hashchange", () => {
+  if (location.hash.includes("token=")) location.reload();
+});
