@@ -1,0 +1,398 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"consilium/internal/consultation"
+	"consilium/internal/events"
+)
+
+var (
+	// ErrNotFound says that the read model shows no such consultation.
+	ErrNotFound = errors.New("no such consultation")
+	// ErrInvalid says that a filter cannot be followed; the text after it says why, in words for the person who asked.
+	ErrInvalid = errors.New("the list cannot be shown")
+)
+
+// Limits of List.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 200
+	maxQuery     = 200 // characters
+	maxTerms     = 8
+)
+
+// Filter chooses consultations. Zero fields choose all.
+type Filter struct {
+	// Query holds words that must all occur in title, external reference or names. Case and accents do not matter.
+	Query string
+	// From and To bound when it was held (started, or else scheduled): From included, To not.
+	From, To     time.Time
+	State        consultation.Phase
+	Consultation string // only this one
+	Participant  string // only those with this participant
+	Cursor       string // Page.Next of the page before
+	Limit        int    // rows of a page; 0 means DefaultLimit, at most MaxLimit
+}
+
+// Consultation is one row of a list.
+type Consultation struct {
+	ID          string
+	State       consultation.Phase
+	Policy      events.Policy
+	Layout      string
+	Language    string
+	Title       string // empty when the directory has none
+	ExternalRef string
+	TimeZone    string
+	Paused      bool // the recording
+	ScheduledAt time.Time
+	StartedAt   *time.Time // when the first participant joined
+	EndedAt     *time.Time // nil while it has not ended
+	EndReason   string
+	CompletedAt *time.Time // when every segment was stored or given up
+
+	Participants    int // invited
+	Present         int
+	SegmentsStored  int64
+	SegmentsPending []string // opened and not stored yet: what an archive waits for
+	SegmentsMissing []string // named as missing by the completion
+	Bytes           int64    // of the stored segments
+	Seq             uint64   // of the newest event shown
+
+	People  Participants // in the order of invitation
+	Archive *Archive     // the newest version, nil when none was requested
+}
+
+// LogValue shows the id only.
+func (c Consultation) LogValue() slog.Value { return slog.StringValue("consultation " + c.ID) }
+
+// Participant is one participant of a consultation.
+type Participant struct {
+	ID         string
+	Name       string // empty when the directory has none
+	Role       string
+	For        []string // of a device: the participants whose consent it needs
+	Consent    consultation.Answer
+	ConsentAt  *time.Time
+	Present    bool
+	InvitedAt  time.Time
+	JoinedAt   *time.Time // first
+	LeftAt     *time.Time // last; nil while present
+	LeftReason string
+}
+
+// LogValue shows the id only.
+func (p Participant) LogValue() slog.Value { return slog.StringValue("participant " + p.ID) }
+
+// Participants are all participants of one consultation.
+type Participants []Participant
+
+// LogValue shows the ids only.
+func (ps Participants) LogValue() slog.Value {
+	ids := make([]string, len(ps))
+	for i, p := range ps {
+		ids[i] = p.ID
+	}
+	return slog.AnyValue(ids)
+}
+
+// Archive is one version of the archive.
+type Archive struct {
+	Version     int
+	State       string // ArchiveQueued, …
+	Code        string // why it failed
+	Layout      string
+	Profile     string
+	RequestedAt time.Time
+	StartedAt   *time.Time
+	FinishedAt  *time.Time
+	Key         string
+	Bytes       int64
+	Duration    time.Duration
+}
+
+// Page is one page of a list, newest first.
+type Page struct {
+	Items []Consultation
+	Next  string // cursor of the next page, empty on the last one
+}
+
+// LogValue shows the number of rows only.
+func (p Page) LogValue() slog.Value { return slog.IntValue(len(p.Items)) }
+
+// Queries answers questions from the rows. It is safe for concurrent use.
+type Queries struct {
+	pool *pgxpool.Pool
+}
+
+// NewQueries works on a database that has all migrations. The caller closes the pool.
+func NewQueries(pool *pgxpool.Pool) *Queries {
+	return &Queries{pool: pool}
+}
+
+const selectConsultations = `
+	select c.id::text, c.state, c.policy, c.layout, c.language, coalesce(d.title, ''), coalesce(d.external_ref, ''),
+		coalesce(d.time_zone, 'UTC'), c.paused, c.scheduled_at, c.started_at, c.ended_at, c.end_reason, c.completed_at,
+		c.participants, c.present, c.segments_stored, c.pending, c.missing, c.bytes, c.seq, c.held_at,
+		a.version, a.state, a.code, a.layout, a.profile, a.requested_at, a.started_at, a.finished_at, a.key, a.bytes, a.duration_ms
+	from readmodel.consultations c
+	left join directory.consultations d on d.id = c.id
+	left join lateral (
+		select * from readmodel.archives a where a.consultation = c.id order by a.version desc limit 1
+	) a on true`
+
+// List gives one page of the consultations that f chooses. The error wraps ErrInvalid when f cannot be followed.
+func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
+	where, args, limit, err := f.where()
+	if err != nil {
+		return Page{}, err
+	}
+	sql := selectConsultations + where + fmt.Sprintf(" order by c.held_at desc, c.id desc limit %d", limit+1)
+	page := Page{Items: []Consultation{}}
+	err = q.read(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		found, err := pgx.CollectRows(rows, scanListed)
+		if err != nil {
+			return err
+		}
+		if len(found) > limit {
+			found = found[:limit]
+			page.Next = found[limit-1].cursor().String()
+		}
+		for _, l := range found {
+			page.Items = append(page.Items, l.Consultation)
+		}
+		return addPeople(ctx, tx, page.Items)
+	})
+	if err != nil {
+		return Page{}, fmt.Errorf("list consultations: %w", err)
+	}
+	return page, nil
+}
+
+// addPeople fills in who takes part.
+func addPeople(ctx context.Context, tx pgx.Tx, to []Consultation) error {
+	at := make(map[string]*Consultation, len(to))
+	ids := make([]string, len(to))
+	for i := range to {
+		ids[i], at[to[i].ID] = to[i].ID, &to[i]
+	}
+	rows, err := tx.Query(ctx, selectParticipants, ids)
+	if err != nil {
+		return err
+	}
+	return eachRow(rows, func() error {
+		var of string
+		var p Participant
+		err := rows.Scan(&of, &p.ID, &p.Name, &p.Role, &p.For, &p.Consent, &p.ConsentAt, &p.Present, &p.InvitedAt, &p.JoinedAt,
+			&p.LeftAt, &p.LeftReason)
+		if err == nil {
+			at[of].People = append(at[of].People, p)
+		}
+		return err
+	})
+}
+
+// where turns f into a condition. Only numbers of arguments and our own words get into the text.
+func (f Filter) where() (sql string, args []any, limit int, err error) {
+	if limit, err = f.limit(); err != nil {
+		return "", nil, 0, err
+	}
+	terms, err := f.terms()
+	if err != nil {
+		return "", nil, 0, err
+	}
+	var conditions []string
+	add := func(condition string, values ...any) {
+		for _, v := range values {
+			args = append(args, v)
+			condition = strings.Replace(condition, "?", fmt.Sprintf("$%d", len(args)), 1)
+		}
+		conditions = append(conditions, condition)
+	}
+	if f.State != "" {
+		if !validState(f.State) {
+			return "", nil, 0, fmt.Errorf("%w: there is no such state", ErrInvalid)
+		}
+		add("c.state = ?", f.State)
+	}
+	if !f.From.IsZero() {
+		add("c.held_at >= ?", f.From)
+	}
+	if !f.To.IsZero() {
+		add("c.held_at < ?", f.To)
+	}
+	if f.Consultation != "" {
+		if !events.ValidID(f.Consultation) {
+			return "", nil, 0, fmt.Errorf("%w: the consultation's id is not a UUID", ErrInvalid)
+		}
+		add("c.id = ?", f.Consultation)
+	}
+	if f.Participant != "" {
+		add("exists (select from readmodel.participants p where p.consultation = c.id and p.id = ?)", plain(f.Participant))
+	}
+	for _, term := range terms {
+		add("d.search like directory.contains(?)", term)
+	}
+	if f.Cursor != "" {
+		at, err := parseCursor(f.Cursor)
+		if err != nil {
+			return "", nil, 0, err
+		}
+		add("(c.held_at, c.id) < (?, ?)", at.heldAt, at.id.String())
+	}
+	if len(conditions) == 0 {
+		return "", nil, limit, nil
+	}
+	return " where " + strings.Join(conditions, " and "), args, limit, nil
+}
+
+func (f Filter) limit() (int, error) {
+	switch {
+	case f.Limit == 0:
+		return DefaultLimit, nil
+	case f.Limit < 0 || f.Limit > MaxLimit:
+		return 0, fmt.Errorf("%w: a page has between 1 and %d rows", ErrInvalid, MaxLimit)
+	default:
+		return f.Limit, nil
+	}
+}
+
+func (f Filter) terms() ([]string, error) {
+	if !utf8.ValidString(f.Query) || utf8.RuneCountInString(f.Query) > maxQuery {
+		return nil, fmt.Errorf("%w: the search text is longer than %d characters or not valid UTF-8", ErrInvalid, maxQuery)
+	}
+	terms := strings.Fields(plain(f.Query))
+	if len(terms) > maxTerms {
+		return nil, fmt.Errorf("%w: the search text has more than %d words", ErrInvalid, maxTerms)
+	}
+	return terms, nil
+}
+
+func validState(s consultation.Phase) bool {
+	switch s {
+	case consultation.Scheduled, consultation.Open, consultation.Ended, consultation.Completed, consultation.Archived:
+		return true
+	default:
+		return false
+	}
+}
+
+// listed is a row with the key of the order.
+type listed struct {
+	Consultation
+	heldAt time.Time
+}
+
+func (l listed) cursor() cursor {
+	return cursor{heldAt: l.heldAt, id: uuid.MustParse(l.ID)} // the column's type is uuid
+}
+
+func scanListed(row pgx.CollectableRow) (listed, error) {
+	var (
+		l                                 listed
+		version, bytes, durationMS        *int64
+		state, code, layout, profile, key *string
+		requestedAt                       *time.Time
+		a                                 Archive
+	)
+	c := &l.Consultation
+	err := row.Scan(&c.ID, &c.State, &c.Policy, &c.Layout, &c.Language, &c.Title, &c.ExternalRef,
+		&c.TimeZone, &c.Paused, &c.ScheduledAt, &c.StartedAt, &c.EndedAt, &c.EndReason, &c.CompletedAt,
+		&c.Participants, &c.Present, &c.SegmentsStored, &c.SegmentsPending, &c.SegmentsMissing, &c.Bytes, &c.Seq, &l.heldAt,
+		&version, &state, &code, &layout, &profile, &requestedAt, &a.StartedAt, &a.FinishedAt, &key, &bytes, &durationMS)
+	if err != nil || version == nil {
+		return l, err
+	}
+	a.Version, a.State, a.Code, a.Layout, a.Profile = int(*version), *state, *code, *layout, *profile
+	a.RequestedAt, a.Key, a.Bytes, a.Duration = *requestedAt, *key, *bytes, time.Duration(*durationMS)*time.Millisecond
+	c.Archive = &a
+	return l, nil
+}
+
+const (
+	selectParticipants = `
+		select p.consultation::text, p.id, coalesce(d.name, ''), p.role, p.records, p.consent, p.consent_at, p.present, p.invited_at, p.joined_at,
+			p.left_at, p.left_reason
+		from readmodel.participants p
+		left join directory.participants d on d.consultation = p.consultation and d.id::text = p.id
+		where p.consultation = any($1)
+		order by p.invited_at, p.id`
+	selectArchives = `
+		select version, state, code, layout, profile, requested_at, started_at, finished_at, key, bytes, duration_ms * 1000000
+		from readmodel.archives where consultation = $1 order by version`
+)
+
+// Get gives one consultation with its participants. The error wraps ErrNotFound when there is none.
+func (q *Queries) Get(ctx context.Context, id string) (Consultation, error) {
+	if !events.ValidID(id) {
+		return Consultation{}, fmt.Errorf("get consultation: %w", ErrNotFound)
+	}
+	found := make([]Consultation, 1)
+	err := q.read(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, selectConsultations+" where c.id = $1", id)
+		if err != nil {
+			return err
+		}
+		one, err := pgx.CollectExactlyOneRow(rows, scanListed)
+		if err != nil {
+			return err
+		}
+		found[0] = one.Consultation
+		return addPeople(ctx, tx, found)
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Consultation{}, fmt.Errorf("get consultation %s: %w", id, err)
+	}
+	return found[0], nil
+}
+
+// Archives gives all versions of a consultation's archive, oldest first. The error wraps ErrNotFound when there is no
+// such consultation.
+func (q *Queries) Archives(ctx context.Context, id string) ([]Archive, error) {
+	if !events.ValidID(id) {
+		return nil, fmt.Errorf("list archives: %w", ErrNotFound)
+	}
+	var all []Archive
+	err := q.read(ctx, func(tx pgx.Tx) error {
+		var there bool
+		if err := tx.QueryRow(ctx, "select exists (select from readmodel.consultations where id = $1)", id).Scan(&there); err != nil {
+			return err
+		}
+		if !there {
+			return ErrNotFound
+		}
+		rows, err := tx.Query(ctx, selectArchives, id)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Archive])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list archives of %s: %w", id, err)
+	}
+	return all, nil
+}
+
+// read runs several queries on one state of the database.
+func (q *Queries) read(ctx context.Context, f func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, f)
+}
