@@ -208,7 +208,7 @@ func violations(pkgs []pkg, plan map[string]int, neighbours map[string][]string)
 func list(t *testing.T) []pkg {
 	t.Helper()
 	touch(t, root(t))
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Imports", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Doc,Imports", "./...")
 	cmd.Dir = root(t)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
