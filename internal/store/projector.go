@@ -213,16 +213,22 @@ func (p *Projector) begin(ctx context.Context) (position, error) {
 	return at, err
 }
 
-func (p *Projector) compare(ctx context.Context) (position, events.Info, error) {
+// compare reads the position and asks the log, in this order: the other way round another projector could move the
+// position beyond the end that the log had when it was asked.
+func (p *Projector) compare(ctx context.Context) (at position, info events.Info, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Step)
 	defer cancel()
-	info, err := p.log.Info(ctx)
-	if err != nil {
-		return position{}, info, fmt.Errorf("ask the log: %w", err)
-	}
-	var at position
-	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) (err error) {
-		at, err = lock(ctx, tx, info.Created)
+	err = pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
+		var ok bool
+		if at, ok, err = lock(ctx, tx); err != nil {
+			return err
+		}
+		if info, err = p.log.Info(ctx); err != nil {
+			return fmt.Errorf("ask the log: %w", err)
+		}
+		if !ok {
+			at, err = startOf(ctx, tx, info.Created)
+		}
 		return err
 	})
 	if err != nil {
@@ -242,11 +248,11 @@ func (p *Projector) commit(ctx context.Context, created time.Time, batch []event
 		if _, err := tx.Exec(ctx, "set local synchronous_commit = off"); err != nil {
 			return err
 		}
-		at, err := lock(ctx, tx, created)
+		at, ok, err := lock(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if at.createdNS != created.UnixNano() || at.projection != projection {
+		if !ok || at.createdNS != created.UnixNano() || at.projection != projection {
 			return errors.New("another process has made the read model anew")
 		}
 		for len(batch) > 0 && batch[0].Stream <= at.seq {

@@ -47,8 +47,14 @@ func (p *Projector) Rebuild(ctx context.Context) error {
 
 // wipe locks the position and removes all rows. It deletes instead of truncating: readers must not wait.
 func wipe(ctx context.Context, tx pgx.Tx) error {
-	if _, err := lock(ctx, tx, time.Unix(0, 0)); err != nil {
+	_, ok, err := lock(ctx, tx)
+	if err != nil {
 		return err
+	}
+	if !ok { // the row to lock; its values are overwritten at the end
+		if _, err := startOf(ctx, tx, time.Unix(0, 0)); err != nil {
+			return err
+		}
 	}
 	for _, table := range []string{"archives", "participants", "consultations"} {
 		if _, err := tx.Exec(ctx, "delete from readmodel."+table); err != nil {

@@ -152,19 +152,23 @@ type position struct {
 	unknown    int64
 }
 
-// lock reads the position, which begins before the first event of a log created at that time, and keeps others from
-// moving it until the transaction ends.
-func lock(ctx context.Context, tx pgx.Tx, created time.Time) (at position, err error) {
-	read := func() error {
-		return tx.QueryRow(ctx, lockPosition).Scan(&at.seq, &at.createdNS, &at.projection, &at.unknown)
+// lock reads the position and keeps others from moving it until the transaction ends. ok is false when there is none yet.
+func lock(ctx context.Context, tx pgx.Tx) (at position, ok bool, err error) {
+	err = tx.QueryRow(ctx, lockPosition).Scan(&at.seq, &at.createdNS, &at.projection, &at.unknown)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return position{}, false, nil
+	case err != nil:
+		return position{}, false, fmt.Errorf("lock position: %w", err)
 	}
-	if err = read(); errors.Is(err, pgx.ErrNoRows) {
-		if _, err = tx.Exec(ctx, insertPosition, created.UnixNano(), projection); err == nil {
-			err = read()
-		}
-	}
-	if err != nil {
-		return position{}, fmt.Errorf("lock position: %w", err)
+	return at, true, nil
+}
+
+// startOf writes the position before the first event of a log, unless another process was quicker.
+func startOf(ctx context.Context, tx pgx.Tx, created time.Time) (position, error) {
+	at := position{createdNS: created.UnixNano(), projection: projection}
+	if _, err := tx.Exec(ctx, insertPosition, at.createdNS, at.projection); err != nil {
+		return position{}, fmt.Errorf("write first position: %w", err)
 	}
 	return at, nil
 }
