@@ -29,10 +29,22 @@ const result = await build({
   target: ["es2022", "safari15.4", "firefox115", "chrome109"],
   jsx: "automatic",
   jsxImportSource: "preact",
-  legalComments: "linked",
+  legalComments: "none", // licences.txt has them
   metafile: true,
   logLevel: "warning",
 });
+
+// The licences of what is bundled travel with it.
+const inputs = Object.keys(result.metafile.inputs).map(
+  (path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1],
+);
+const licences = [];
+for (const name of [...new Set(inputs)].filter(Boolean).sort()) {
+  const file = (await readdir(join(root, "node_modules", name))).find((entry) => /^licen[cs]e/i.test(entry));
+  if (!file) throw new Error(`${name} has no licence file`);
+  licences.push(`${name}\n\n${await readFile(join(root, "node_modules", name, file), "utf8")}`);
+}
+await writeFile(join(dist, "assets/licences.txt"), licences.join(`\n${"-".repeat(72)}\n\n`));
 
 const icon = await readFile(join(root, "src/pages/icon.svg"));
 const iconName = `assets/icon-${createHash("sha256").update(icon).digest("hex").slice(0, 8)}.svg`;

@@ -43,7 +43,8 @@ export function EventList({ detail, consultation, now, seek }: EventListProps) {
         </label>
       </div>
       <EventStatus detail={detail} count={rows.value.length} />
-      <ol>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard */}
+      <ol tabIndex={0} aria-labelledby="events-title">
         {rows.value.map(({ event, place, sentence }, index) => (
           <Row
             key={event.seq}

@@ -37,10 +37,14 @@ export function Video({ detail, consultation, video, onTime }: VideoProps) {
         />
       ) : (
         <div class="no-video card">
-          <p>{whyNoVideo(consultation, shown ?? newest)}</p>
+          {newest && newest.state !== "ready" ? (
+            <Making detail={detail} archive={newest} />
+          ) : (
+            <p>{whyNoVideo(consultation)}</p>
+          )}
         </div>
       )}
-      {newest && newest.state !== "ready" && <Making detail={detail} archive={newest} />}
+      {shown?.state === "ready" && newest && newest.state !== "ready" && <Making detail={detail} archive={newest} />}
       <div class="video-actions">
         {shown?.state === "ready" && src.value && (
           <a class="button" href={`${src.value}?download`} download>
@@ -70,9 +74,8 @@ export function Video({ detail, consultation, video, onTime }: VideoProps) {
   );
 }
 
-/** One sentence on why there is no picture. */
-export function whyNoVideo(consultation: Consultation, archive: Archive | undefined): string {
-  if (archive && archive.state !== "ready") return t(`detail.video.${archive.state}`);
+/** One sentence on why there is no video and none being made. */
+export function whyNoVideo(consultation: Consultation): string {
   if (consultation.recording === "forbidden") return t("detail.video.forbidden");
   switch (consultation.state) {
     case "scheduled":
@@ -98,14 +101,15 @@ function Making({ detail, archive }: { detail: Detail; archive: Archive }) {
   if (archive.state !== "failed") {
     return (
       <div class="making" role="status" data-testid="making">
-        {t("detail.version.option", { n: archive.version })}: <ArchiveState archive={archive} />
+        <p>{t(`detail.video.${archive.state === "rendering" ? "rendering" : "queued"}`)}</p>
+        <ArchiveState archive={archive} />
       </div>
     );
   }
   return (
     <div class="problem" data-testid="failed" data-code={archive.code}>
       <p role="alert">
-        {t("detail.version.option", { n: archive.version })}: {t("detail.video.failed")} {failureText(archive.code)}
+        <strong>{t("detail.video.failed")}</strong> {failureText(archive.code)}
       </p>
       <button type="button" onClick={() => void detail.tryAgain()} aria-disabled={reorder.state === "sending"}>
         {t("detail.retry")}

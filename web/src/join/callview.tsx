@@ -33,7 +33,11 @@ export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: nu
         <People state={state} me={welcome.participant} />
       </header>
       <Banners visit={visit} />
-      <main class={`stage tiles-${Math.min(tiles.length, 9)}`} data-testid="stage">
+      <main
+        class={`stage tiles-${Math.min(tiles.length, 9)}`}
+        style={{ "--beside": Math.max(1, tiles.filter((tile) => tile.kind !== "screen").length) }}
+        data-testid="stage"
+      >
         {tiles.map((tile) => (
           <TileView key={tile.key} tile={tile} />
         ))}
