@@ -120,6 +120,9 @@ test("there is always a plain reason why there is no video", () => {
   assert.match(whyNoVideo({ ...item("a", "ended"), recording: "forbidden" }), /not recorded/);
   assert.match(whyNoVideo(item("a", "completed")), /made next/);
   assert.match(failureText("FFMPEG-MISSING"), /apt-get install ffmpeg/);
+  for (const code of ["SOURCE-DAMAGED", "RENDER-FAILED", "NO-SPACE", "INTERNAL"]) {
+    assert.doesNotMatch(failureText(code), new RegExp(code), `${code} has no words of its own`);
+  }
   assert.match(failureText("later_invented"), /later_invented/);
   assert.match(failureText(undefined), /\?/);
 });

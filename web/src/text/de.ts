@@ -232,13 +232,10 @@ export const de: Record<Key, string> = {
 
   "failure.ffmpeg_missing":
     "Auf der Maschine, die die Videos herstellt, fehlt das Programm ffmpeg. Wer den Dienst betreibt, installiert es mit: apt-get install ffmpeg",
-  "failure.storage":
-    "Eine Aufnahme konnte nicht aus dem Speicher gelesen oder das Video nicht in den Speicher geschrieben werden.",
-  "failure.disk_full": "Die Festplatte der Maschine, die die Videos herstellt, ist voll.",
-  "failure.timeout": "Es hat zu lange gedauert und wurde abgebrochen.",
-  "failure.killed": "Die Arbeit wurde von außen abgebrochen.",
-  "failure.render": "Das Programm, das die Videos herstellt, hat einen Fehler gemeldet.",
-  "failure.timeline": "Die Ereignisse dieser Konsultation widersprechen einander.",
+  "failure.source_damaged": "Eine Aufnahme ist beschädigt oder konnte nicht aus dem Speicher gelesen werden.",
+  "failure.no_space": "Die Festplatte der Maschine, die die Videos herstellt, ist voll.",
+  "failure.render_failed": "Das Programm, das die Videos herstellt, hat einen Fehler gemeldet.",
+  "failure.internal": "Ein Fehler im Dienst selbst. Wer ihn betreibt, findet den Grund in seinem Protokoll.",
   "failure.other": "Der Grund hat den Code {code}.",
 
   "events.title": "Ereignisse",

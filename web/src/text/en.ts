@@ -236,12 +236,10 @@ export const en = {
   // Why a video could not be made: stable codes of archive.failed.
   "failure.ffmpeg_missing":
     "The program ffmpeg is missing on the machine that makes the videos. Whoever runs the service installs it with: apt-get install ffmpeg",
-  "failure.storage": "A recording could not be read from the storage, or the video could not be written to it.",
-  "failure.disk_full": "The disk of the machine that makes the videos is full.",
-  "failure.timeout": "It took too long and was stopped.",
-  "failure.killed": "The work was stopped from outside.",
-  "failure.render": "The program that makes the videos reported an error.",
-  "failure.timeline": "The events of this consultation contradict each other.",
+  "failure.source_damaged": "A recording is damaged, or could not be read from the storage.",
+  "failure.no_space": "The disk of the machine that makes the videos is full.",
+  "failure.render_failed": "The program that makes the videos reported an error.",
+  "failure.internal": "A fault in the service itself. Whoever runs it finds the reason in its log.",
   "failure.other": "The reason has the code {code}.",
 
   // The list of events.
