@@ -150,21 +150,33 @@ func TestViolations(t *testing.T) {
 		want []string
 	}{
 		{name: "an import of a lower floor is right", pkg: pkg{Path: "a", Doc: "x", Imports: []string{"consilium/low", "fmt"}}},
-		{name: "an import of a higher floor is named", pkg: pkg{Path: "low", Doc: "x", Imports: []string{"consilium/a"}},
-			want: []string{"low (floor basement) must not import a (floor 0)"}},
-		{name: "an import within the floor is named", pkg: pkg{Path: "a", Doc: "x", Imports: []string{"consilium/b"}},
-			want: []string{"a (floor 0) must not import b (floor 0)"}},
+		{
+			name: "an import of a higher floor is named", pkg: pkg{Path: "low", Doc: "x", Imports: []string{"consilium/a"}},
+			want: []string{"low (floor basement) must not import a (floor 0)"},
+		},
+		{
+			name: "an import within the floor is named", pkg: pkg{Path: "a", Doc: "x", Imports: []string{"consilium/b"}},
+			want: []string{"a (floor 0) must not import b (floor 0)"},
+		},
 		{name: "an import within the floor that the plan allows is right", pkg: pkg{Path: "peer", Doc: "x", Imports: []string{"consilium/friend"}}},
-		{name: "the same import the other way is named", pkg: pkg{Path: "friend", Doc: "x", Imports: []string{"consilium/peer"}},
-			want: []string{"friend (floor 1) must not import peer (floor 1)"}},
-		{name: "a process does not import what is for tests only", pkg: pkg{Path: "main", Doc: "x", Imports: []string{"consilium/kit"}},
-			want: []string{"main (floor roof) must not import kit (floor tests only)"}},
+		{
+			name: "the same import the other way is named", pkg: pkg{Path: "friend", Doc: "x", Imports: []string{"consilium/peer"}},
+			want: []string{"friend (floor 1) must not import peer (floor 1)"},
+		},
+		{
+			name: "a process does not import what is for tests only", pkg: pkg{Path: "main", Doc: "x", Imports: []string{"consilium/kit"}},
+			want: []string{"main (floor roof) must not import kit (floor tests only)"},
+		},
 		{name: "a package for tests only may import every floor of the product", pkg: pkg{Path: "kit", Doc: "x", Imports: []string{"consilium/peer"}}},
-		{name: "a package that is not on the plan is named", pkg: pkg{Path: "attic", Doc: "x"},
-			want: []string{"attic is not on the plan"}},
+		{
+			name: "a package that is not on the plan is named", pkg: pkg{Path: "attic", Doc: "x"},
+			want: []string{"attic is not on the plan"},
+		},
 		{name: "an import of a package that is not on the plan is left to that package", pkg: pkg{Path: "a", Doc: "x", Imports: []string{"consilium/attic"}}},
-		{name: "a package without a comment is named", pkg: pkg{Path: "a"},
-			want: []string{"a has no package comment"}},
+		{
+			name: "a package without a comment is named", pkg: pkg{Path: "a"},
+			want: []string{"a has no package comment"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

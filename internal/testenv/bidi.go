@@ -34,7 +34,7 @@ type bidiMessage struct {
 
 // dialBidi connects. event is called for every event, in order, by the reading goroutine.
 func dialBidi(ctx context.Context, url string, event func(method string, params json.RawMessage)) (*bidi, error) {
-	conn, _, err := websocket.Dial(ctx, url, nil)
+	conn, _, err := websocket.Dial(ctx, url, nil) //nolint:bodyclose // the library says that there is no body to close
 	if err != nil {
 		return nil, err
 	}

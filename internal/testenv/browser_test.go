@@ -64,8 +64,14 @@ func TestBrowsersGiveAMovingPictureFromACameraThatIsNotThere(t *testing.T) {
 		name  string
 		start func(t *testing.T) *testenv.Page
 	}{
-		{name: "chromium", start: func(t *testing.T) *testenv.Page { return testenv.NewChromium(t, testenv.ChromiumOptions{}).Page }},
-		{name: "firefox", start: func(t *testing.T) *testenv.Page { return testenv.NewFirefox(t) }},
+		{name: "chromium", start: func(t *testing.T) *testenv.Page {
+			t.Helper()
+			return testenv.NewChromium(t, testenv.ChromiumOptions{}).Page
+		}},
+		{name: "firefox", start: func(t *testing.T) *testenv.Page {
+			t.Helper()
+			return testenv.NewFirefox(t)
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -147,7 +147,8 @@ func (d *chromiumDriver) navigate(step context.Context, url string) error {
 
 func (d *chromiumDriver) evaluate(step context.Context, expression string) (raw json.RawMessage, err error) {
 	err = d.with(step, func(ctx context.Context) error {
-		text, err := chromedp.Run(ctx, chromedp.Evaluate[string](asJSON(expression), chromedp.EvalAwaitPromise))
+		var text string
+		text, err = chromedp.Run(ctx, chromedp.Evaluate[string](asJSON(expression), chromedp.EvalAwaitPromise))
 		raw = json.RawMessage(text)
 		return err
 	})

@@ -52,7 +52,7 @@ func StartProduct(t testing.TB, o ProductOptions) *Product {
 	// PostgreSQL runs as another user when the test runs as root: that user must be able to reach the folder.
 	data, err := os.MkdirTemp("", "consilium-test-")
 	if err == nil {
-		err = os.Chmod(data, 0o755) //nolint:gosec // see above; nothing but test data is inside
+		err = os.Chmod(data, 0o755)
 	}
 	if err != nil {
 		t.Fatalf("make a data folder: %v", err)
@@ -219,7 +219,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 	if raceDetector() {
 		dir, args = filepath.Join(root, "bin", "test-race"), append(args, "-race")
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs are for everybody
+	if err = os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("make the folder for the programs: %w", err)
 	}
 	// Tests of several packages may build at once.

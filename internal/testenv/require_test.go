@@ -27,10 +27,14 @@ func TestFind(t *testing.T) {
 		{name: "a browser is found under another name", program: "chromium", files: map[string]string{"google-chrome": "#!/bin/sh\n"}, want: "google-chrome"},
 		{name: "the extended support release comes first", program: "firefox", files: map[string]string{"firefox": "#!/bin/sh\n", "firefox-esr": "#!/bin/sh\n"}, want: "firefox-esr"},
 		{name: "what is missing is named", program: "ffprobe", wantErr: "ffprobe is not in PATH"},
-		{name: "a script that stands in for a snap is passed over", program: "chromium",
-			files: map[string]string{"chromium-browser": "#!/bin/sh\nexec /snap/bin/chromium \"$@\"\n", "google-chrome": "#!/bin/sh\n"}, want: "google-chrome"},
-		{name: "a snap alone is not enough and the message says why", program: "firefox",
-			files: map[string]string{"firefox": "#!/bin/sh\nexec /snap/bin/firefox \"$@\"\n"}, wantErr: "is a snap"},
+		{
+			name: "a script that stands in for a snap is passed over", program: "chromium",
+			files: map[string]string{"chromium-browser": "#!/bin/sh\nexec /snap/bin/chromium \"$@\"\n", "google-chrome": "#!/bin/sh\n"}, want: "google-chrome",
+		},
+		{
+			name: "a snap alone is not enough and the message says why", program: "firefox",
+			files: map[string]string{"firefox": "#!/bin/sh\nexec /snap/bin/firefox \"$@\"\n"}, wantErr: "is a snap",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
