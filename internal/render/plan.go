@@ -133,19 +133,31 @@ func TileFile(i int) string { return fmt.Sprintf("t%d.ivf", i) }
 
 var decoders = map[media.Codec]string{media.VP8: "vp8", media.VP9: "vp9", media.AV1: "av1", media.H264: "h264"}
 
-// Compose is how a chunk is drawn. The i-th picture of its scene comes from TileFile(i). late says which of them may
-// begin without a decodable frame.
-func (p *Plan) Compose(c Chunk, late func(picture int) bool) ffmpeg.Composition {
+// Way is how a picture of a scene gets onto the canvas.
+type Way int
+
+// The ways.
+const (
+	Stack Way = iota // cheapest; all pictures wait for the first frame of each
+	Late             // dearer, for a source whose first frames do not decode
+	Omit             // not at all
+)
+
+// Compose is how a chunk is drawn. The i-th picture of its scene comes from TileFile(i), in the i-th way.
+func (p *Plan) Compose(c Chunk, ways []Way) ffmpeg.Composition {
 	out := ffmpeg.Composition{
 		Width: Width, Height: Height, Rate: Rate, Background: Background, Frames: c.Frames,
 		Overlay: OverlayFile, Encoder: p.Profile.Encoder, Out: ChunkFile,
 	}
 	for i, pic := range p.Scenes[c.Scene].Pictures() {
+		if ways[i] == Omit {
+			continue
+		}
 		out.Tiles = append(out.Tiles, ffmpeg.Tile{
 			File: TileFile(i), Codec: decoders[pic.Codec],
 			X: pic.Rect.Min.X, Y: pic.Rect.Min.Y, Width: pic.Rect.Dx(), Height: pic.Rect.Dy(),
 			Scale: pic.Rect.Dx() != pic.Width || pic.Rect.Dy() != pic.Height,
-			Late:  late != nil && late(i),
+			Late:  ways[i] == Late,
 		})
 	}
 	return out

@@ -47,6 +47,22 @@ func (s Scene) Pictures() []*Picture {
 	return all
 }
 
+// Without is the scene with a card for cause in the place of every picture that is omitted.
+func (s Scene) Without(ways []Way, cause timeline.Cause, language string) Scene {
+	s.Tiles = slices.Clone(s.Tiles)
+	i := 0
+	for k := range s.Tiles {
+		if s.Tiles[k].Picture == nil {
+			continue
+		}
+		if ways[i] == Omit {
+			s.Tiles[k].Picture, s.Tiles[k].Cause, s.Tiles[k].Reason = nil, cause, wordsOf(language).cause(cause)
+		}
+		i++
+	}
+	return s
+}
+
 // shortest is the length in frames of the shortest scene that is made for a change that shows nothing new, and of the
 // longest standstill that is not called a gap: half a second.
 const shortest = Rate / 2

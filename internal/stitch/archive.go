@@ -1,0 +1,120 @@
+package stitch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"consilium/internal/events"
+	"consilium/internal/ffmpeg"
+)
+
+// Names of the files of an archive, in the work folder and in the blob store.
+const (
+	ArchiveFile  = "archive.mp4"
+	ManifestFile = "manifest.json"
+	ChaptersFile = "chapters.vtt"
+	EventsFile   = "events.vtt"
+)
+
+const (
+	pieceListFile = "pieces.txt"
+	metadataFile  = "metadata.txt"
+)
+
+// lengthTolerance is by how much a file's length may differ from the plan's: the last packet of AAC is longer than what
+// is in it.
+const lengthTolerance = 50 * time.Millisecond
+
+// mux puts pieces, sound and chapters together, without encoding anything again, and checks what came of it.
+func (w *Worker) mux(ctx context.Context, j *job) error {
+	parts := ffmpeg.Parts{Audio: j.result.audio, Chapters: metadataFile, Out: ArchiveFile, Length: j.plan.Duration()}
+	files := map[string]string{metadataFile: ffmpeg.Metadata(j.plan.Title, j.plan.Chapters)}
+	if j.plan.Profile.Video {
+		var names []string
+		for _, p := range j.result.pieces {
+			names = append(names, p.name)
+		}
+		parts.Pieces = pieceListFile
+		files[pieceListFile] = ffmpeg.PieceList(names)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(j.dir, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	cmd, err := ffmpeg.Mux(parts)
+	if err != nil {
+		return err
+	}
+	if _, err := w.deps.FFmpeg.Run(ctx, j.dir, cmd, ffmpeg.Pipes{}); err != nil {
+		return err
+	}
+	info, err := w.deps.FFmpeg.Probe(ctx, j.dir, ArchiveFile, "mp4")
+	if err != nil {
+		return err
+	}
+	if err := j.check(info); err != nil {
+		return &failure{CodeRenderFailed, err}
+	}
+	return nil
+}
+
+// check holds the finished file against the plan. That ffmpeg is content means nothing.
+func (j *job) check(info ffmpeg.Info) error {
+	want := j.plan.Duration()
+	if d := (info.Duration - want).Abs(); d > lengthTolerance {
+		return fmt.Errorf("the archive lasts %s instead of %s", info.Duration, want)
+	}
+	audio, video := info.Audio(), info.Video()
+	if audio == nil || (audio.Duration-want).Abs() > lengthTolerance {
+		return fmt.Errorf("the sound is %+v instead of %s", audio, want)
+	}
+	if j.plan.Profile.Video && (video == nil || video.Packets != j.plan.Frames) {
+		return fmt.Errorf("the picture is %+v instead of %d frames", video, j.plan.Frames)
+	}
+	return nil
+}
+
+// inspect decodes the archive once, as a player would.
+func (w *Worker) inspect(ctx context.Context, j *job) error {
+	f, err := w.deps.FFmpeg.Inspect(ctx, j.dir, ArchiveFile, j.plan.Profile.Video, j.plan.Duration(), nil)
+	if err != nil {
+		return err
+	}
+	if f.DecodeErrors > 0 || j.plan.Profile.Video && f.Frames != j.plan.Frames {
+		return &failure{CodeRenderFailed, fmt.Errorf("the archive decodes to %d frames with %d errors, %d frames were planned", f.Frames, f.DecodeErrors, j.plan.Frames)}
+	}
+	j.result.findings = f
+	return nil
+}
+
+// store puts the files into the blob store and announces them, in this order.
+func (w *Worker) store(ctx context.Context, j *job) error {
+	manifest, err := json.MarshalIndent(j.manifest(), "", "  ")
+	if err != nil {
+		return err
+	}
+	video, err := w.deps.Blobs.PutFile(ctx, j.key(ArchiveFile), filepath.Join(j.dir, ArchiveFile))
+	if err != nil {
+		return err
+	}
+	for name, text := range map[string]string{ChaptersFile: j.plan.ChaptersVTT(), EventsFile: j.plan.EventsVTT()} {
+		if _, err := w.deps.Blobs.Put(ctx, j.key(name), strings.NewReader(text)); err != nil {
+			return err
+		}
+	}
+	about, err := w.deps.Blobs.Put(ctx, j.key(ManifestFile), bytes.NewReader(manifest))
+	if err != nil {
+		return err
+	}
+	return w.conclude(ctx, j, events.ArchiveRendered{
+		Version: j.request.Version, Key: video.Key, Bytes: video.Bytes, SHA256: video.SHA256,
+		ManifestSHA256: about.SHA256, DurationMS: j.plan.Duration().Milliseconds(),
+	})
+}

@@ -1,0 +1,328 @@
+package stitch
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"consilium/internal/blob"
+	"consilium/internal/events"
+	"consilium/internal/media"
+	"consilium/internal/render"
+	"consilium/internal/timeline"
+)
+
+// job is one archive on its way.
+type job struct {
+	consultation string
+	request      events.ArchiveRequested
+	cause        string // id of the request's event
+	history      []events.Stored
+	logger       *slog.Logger
+
+	dir        string
+	timeline   *timeline.Timeline
+	sheet      render.Sheet
+	sheetState string // "", "erased" or "damaged"
+	segments   []*segmentFile
+	bySegment  map[string]*segmentFile
+	plan       *render.Plan
+	missing    *missing
+	tool       string // name and version of ffmpeg
+	meter      *meter
+	result     result
+
+	trackPhases map[string]shifts // of cameras, by track
+	voicePhases map[string]shifts // what sound follows, by participant
+}
+
+// key is the key of a file of the archive in the blob store.
+func (j *job) key(name string) string {
+	return fmt.Sprintf("c/%s/archives/%d/%s", j.consultation, j.request.Version, name)
+}
+
+// ErrNoRequest says that a job names an archive that nobody asked for.
+var ErrNoRequest = errors.New("no such archive was requested")
+
+// Make makes an archive and announces it, or announces that it failed; both are nil. It does nothing when the log says
+// that one of them has happened already. An error means that the job should be given again: later, or to another worker.
+func (w *Worker) Make(ctx context.Context, consultation string, version int) error {
+	j, err := w.take(ctx, consultation, version)
+	if err != nil || j == nil {
+		return err
+	}
+	begun := w.cfg.Now()
+	err = judge(ctx, w.carefully(ctx, j))
+	var f *failure
+	switch {
+	case errors.As(err, &f):
+		j.logger.Error("archive failed", "code", f.code, "error", f.err)
+		w.metrics.archives.WithLabelValues(f.code).Inc()
+		err = w.fail(ctx, j, f)
+	case err == nil:
+		took := w.cfg.Now().Sub(begun)
+		w.metrics.archives.WithLabelValues("ok").Inc()
+		w.metrics.speed.Observe(j.plan.Duration().Seconds() / max(took.Seconds(), 1e-3))
+		j.logger.Info("archive rendered", "length", j.plan.Duration(), "took", took.Round(time.Millisecond), "missing", j.missing.count())
+	}
+	if err != nil {
+		return fmt.Errorf("make archive %d of %s: %w", version, consultation, err)
+	}
+	if err := os.RemoveAll(j.dir); err != nil {
+		j.logger.Warn("work folder not removed", "error", err)
+	}
+	return nil
+}
+
+// take reads the consultation and announces the start. It returns no job when there is nothing left to do.
+func (w *Worker) take(ctx context.Context, consultation string, version int) (*job, error) {
+	j := &job{consultation: consultation, logger: w.logger.With("consultation", consultation, "version", version)}
+	if !events.ValidID(consultation) {
+		return nil, fmt.Errorf("consultation %q: %w", consultation, ErrNoRequest)
+	}
+	done := false
+	_, err := w.deps.Appender.Command(ctx, consultation, func(history []events.Stored) ([]events.Draft, error) {
+		j.history, done = history, false
+		started := false
+		for _, ev := range history {
+			switch e := ev.Event.(type) {
+			case events.ArchiveRequested:
+				if e.Version == version {
+					j.request, j.cause = e, ev.ID
+				}
+			case events.ArchiveStarted:
+				started = started || e.Version == version
+			}
+			done = done || isResult(ev.Event, version)
+		}
+		if j.cause == "" {
+			return nil, fmt.Errorf("archive %d of %s: %w", version, consultation, ErrNoRequest)
+		}
+		if done || started {
+			return nil, nil
+		}
+		return []events.Draft{w.draft(j, events.ArchiveStarted{Version: version})}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if done {
+		j.logger.Info("archive is finished already")
+		return nil, nil
+	}
+	return j, nil
+}
+
+// isResult says whether e ends the job of a version.
+func isResult(e events.Event, version int) bool {
+	switch e := e.(type) {
+	case events.ArchiveRendered:
+		return e.Version == version
+	case events.ArchiveFailed:
+		return e.Version == version
+	}
+	return false
+}
+
+func (w *Worker) draft(j *job, e events.Event) events.Draft {
+	d := events.NewDraft("/stitcher/"+w.cfg.Node, w.cfg.Now(), e)
+	d.CausationID = j.cause
+	return d
+}
+
+// conclude appends the result unless there is one already: then this one is dropped.
+func (w *Worker) conclude(ctx context.Context, j *job, result events.Event) error {
+	_, err := w.deps.Appender.Command(ctx, j.consultation, func(history []events.Stored) ([]events.Draft, error) {
+		for _, ev := range history {
+			if isResult(ev.Event, j.request.Version) {
+				return nil, nil
+			}
+		}
+		return []events.Draft{w.draft(j, result)}, nil
+	})
+	return err
+}
+
+// carefully makes the archive; a panic becomes a failure, so that one job cannot stop all others for ever.
+func (w *Worker) carefully(ctx context.Context, j *job) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			j.logger.Error("stitcher panicked", "panic", r, "stack", string(debug.Stack()))
+			err = &failure{CodeInternal, fmt.Errorf("panic: %v", r)}
+		}
+	}()
+	return w.make(ctx, j)
+}
+
+// make goes through the stages.
+func (w *Worker) make(ctx context.Context, j *job) error {
+	var err error
+	if j.tool, err = w.deps.FFmpeg.Version(ctx); err != nil {
+		return err
+	}
+	if j.dir, err = w.jobFolder(j.consultation, j.request.Version); err != nil {
+		return fmt.Errorf("open work folder: %w", err)
+	}
+	if j.timeline, err = timeline.Build(j.history, j.request.ThroughSeq); err != nil {
+		return &failure{CodeSourceDamaged, err}
+	}
+	j.missing = newMissing()
+	j.meter = &meter{parts: map[int]int64{}, p: Progress{Consultation: j.consultation, Version: j.request.Version}}
+	stopTelling := w.tellWhile(ctx, j)
+	defer stopTelling()
+
+	stages := []struct {
+		name string
+		run  func(context.Context, *job) error
+	}{
+		{StageFetch, w.prepare}, {StageRender, w.render}, {StageMux, w.mux}, {StageInspect, w.inspect}, {StageStore, w.store},
+	}
+	defer j.closeSegments()
+	for _, s := range stages {
+		j.meter.stage(s.name)
+		begun := w.cfg.Now()
+		if err := s.run(ctx, j); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		w.metrics.seconds.WithLabelValues(s.name).Observe(w.cfg.Now().Sub(begun).Seconds())
+	}
+	return nil
+}
+
+// tellWhile reports progress until the returned function is called.
+func (w *Worker) tellWhile(ctx context.Context, j *job) func() {
+	if w.deps.Progress == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var telling errgroup.Group
+	telling.Go(func() error {
+		j.meter.tell(ctx, w.deps.Progress)
+		return nil
+	})
+	return func() {
+		cancel()
+		_ = telling.Wait() // it has no errors
+	}
+}
+
+func (j *job) closeSegments() {
+	for _, s := range j.segments {
+		if s.file != nil {
+			s.file.Close()
+		}
+	}
+}
+
+// prepare fetches everything and makes the plan.
+func (w *Worker) prepare(ctx context.Context, j *job) error {
+	if err := w.readSheet(ctx, j); err != nil {
+		return err
+	}
+	j.segments = segmentsOf(j.timeline)
+	if err := w.fetch(ctx, j.dir, j.segments); err != nil {
+		return err
+	}
+	j.bySegment = map[string]*segmentFile{}
+	for _, s := range j.segments {
+		j.bySegment[s.clip.Segment] = s
+		if s.cause != "" {
+			w.metrics.lost.WithLabelValues(string(s.cause)).Inc()
+			j.logger.Warn("segment cannot be shown", "segment", s.clip.Segment, "cause", string(s.cause))
+			j.missing.add(s.clip.Segment, s.cause)
+			j.timeline.Lose(s.clip.Segment, s.cause)
+		}
+	}
+	j.measure()
+	var err error
+	j.plan, err = render.New(j.timeline, j.sheet, render.Order{Profile: j.request.Profile, Layout: j.request.Layout})
+	if err != nil {
+		return &failure{CodeRenderFailed, err}
+	}
+	j.meter.total(j.plan.Frames)
+	return nil
+}
+
+// measure puts what only the files tell into the timeline, the sizes of pictures, and finds the phases of the cameras.
+func (j *job) measure() {
+	j.trackPhases, j.voicePhases = map[string]shifts{}, map[string]shifts{}
+	for _, p := range j.timeline.Participants {
+		var all shifts
+		for _, t := range p.Tracks {
+			if t.Kind != media.Video {
+				continue
+			}
+			for i := range t.Clips {
+				if s := j.bySegment[t.Clips[i].Segment]; s.width > 0 && s.height > 0 {
+					t.Clips[i].Width, t.Clips[i].Height = s.width, s.height
+				}
+			}
+			if t.Source != media.Screen {
+				j.trackPhases[t.ID] = j.shiftsOf(t)
+				all = append(all, j.trackPhases[t.ID]...)
+			}
+		}
+		slices.SortStableFunc(all, func(a, b shift) int { return cmp.Compare(a.from, b.from) })
+		j.voicePhases[p.ID] = all
+	}
+}
+
+// shiftsOf finds the phase of each clip of a camera.
+func (j *job) shiftsOf(t timeline.Track) shifts {
+	var all shifts
+	before := 0.0
+	for _, c := range t.Clips {
+		before = follow(before, phase(j.footage(c.Segment).moments(c)))
+		all = append(all, shift{c.StartNS, before})
+	}
+	return all
+}
+
+func (j *job) footage(segment string) footage {
+	s := j.bySegment[segment]
+	return footage{file: s.file, scan: s.ivf}
+}
+
+func (j *job) recording(segment string) recording {
+	s := j.bySegment[segment]
+	return recording{segment: segment, file: s.file, scan: s.ogg}
+}
+
+// readSheet fetches the names. An archive can be made without them: after they were erased everybody is called by role.
+func (w *Worker) readSheet(ctx context.Context, j *job) error {
+	in, err := w.deps.Blobs.Get(ctx, j.request.Sheet.Key)
+	if errors.Is(err, blob.ErrNotFound) {
+		j.sheetState = "erased"
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("fetch render sheet: %w", err)
+	}
+	defer in.Close()
+	raw, err := io.ReadAll(io.LimitReader(in, maxSheet))
+	if err != nil {
+		return fmt.Errorf("fetch render sheet: %w", err)
+	}
+	if events.HashOf(raw) != j.request.Sheet.SHA256 {
+		j.sheetState = "damaged"
+		j.logger.Warn("render sheet is not what was requested: names are left out")
+		return nil
+	}
+	if j.sheet, err = render.ParseSheet(bytes.TrimSpace(raw)); err != nil {
+		return &failure{CodeSourceDamaged, err}
+	}
+	return nil
+}
+
+// maxSheet bounds a render sheet in bytes.
+const maxSheet = 1 << 20

@@ -1,0 +1,99 @@
+package stitch
+
+import (
+	"math"
+	"runtime"
+	"runtime/debug"
+
+	"consilium/internal/timeline"
+)
+
+// Manifest says what an archive was made of and what was found in it. It holds ids, never names.
+type Manifest struct {
+	Consultation string             `json:"consultation"`
+	Version      int                `json:"version"`
+	ThroughSeq   uint64             `json:"throughSeq"`
+	ThroughHash  string             `json:"throughHash"` // of the stored bytes of that event: binds the archive to the log
+	SheetSHA256  string             `json:"sheetSha256"`
+	SheetState   string             `json:"sheetState,omitempty"` // "erased" or "damaged": then people are called by their roles
+	Profile      string             `json:"profile"`
+	Layout       string             `json:"layout"`
+	DurationMS   int64              `json:"durationMs"`
+	Segments     []ManifestSegment  `json:"segments"` // that are in the archive
+	Missing      []MissingSegment   `json:"missing"`
+	Timeline     *timeline.Timeline `json:"timeline"` // as rendered: what is missing is a gap in it
+	Chunks       []piece            `json:"chunks"`
+	Checks       Checks             `json:"checks"`
+	Tools        map[string]string  `json:"tools"`
+}
+
+// ManifestSegment is a segment that is in the archive.
+type ManifestSegment struct {
+	ID     string `json:"id"`
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// Checks are what was found when the finished archive was decoded.
+type Checks struct {
+	Frames       int64   `json:"frames"`
+	FrozenMS     int64   `json:"frozenMs"` // nothing moved for 2 s or more; cards do not move
+	BlackMS      int64   `json:"blackMs"`
+	Loudness     float64 `json:"loudness"`     // LUFS, integrated (EBU R 128); -70 is silence
+	DecodeErrors int64   `json:"decodeErrors"` // frames of the segments that could not be decoded
+	SyncErrorMS  float64 `json:"syncErrorMs"`  // largest estimated error of a clip's place
+}
+
+func (j *job) manifest() Manifest {
+	m := Manifest{
+		Consultation: j.consultation, Version: j.request.Version, ThroughSeq: j.request.ThroughSeq,
+		SheetSHA256: j.request.Sheet.SHA256, SheetState: j.sheetState,
+		Profile: j.plan.Profile.Name, Layout: j.plan.Layout, DurationMS: j.plan.Duration().Milliseconds(),
+		Segments: []ManifestSegment{}, Missing: j.missing.list(), Timeline: j.timeline, Chunks: []piece{},
+		Tools: map[string]string{"ffmpeg": j.tool, "stitcher": buildVersion(), "go": runtime.Version()},
+	}
+	for _, ev := range j.history {
+		if ev.Seq == j.request.ThroughSeq {
+			m.ThroughHash = ev.Hash()
+		}
+	}
+	for _, s := range j.segments {
+		if s.cause == "" {
+			m.Segments = append(m.Segments, ManifestSegment{s.clip.Segment, s.clip.SHA256, s.clip.Bytes})
+		}
+	}
+	m.Chunks = append(m.Chunks, j.result.pieces...)
+	f := j.result.findings
+	m.Checks = Checks{
+		Frames: f.Frames, FrozenMS: f.Frozen.Milliseconds(), BlackMS: f.Black.Milliseconds(), Loudness: f.Loudness,
+		DecodeErrors: j.result.decodeErrors.Load(), SyncErrorMS: worstPlace(j.timeline),
+	}
+	return m
+}
+
+// worstPlace is the largest estimated error of a clip's place in milliseconds, to the microsecond.
+func worstPlace(tl *timeline.Timeline) float64 {
+	var worst int64
+	for _, p := range tl.Participants {
+		for _, t := range p.Tracks {
+			for _, c := range t.Clips {
+				worst = max(worst, c.ErrorNS)
+			}
+		}
+	}
+	return math.Round(float64(worst)/1e3) / 1e3
+}
+
+// buildVersion is the revision that the program was built from, as far as it is known.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,42 @@
+package stitch
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	archives *prometheus.CounterVec // by code: ok or a failure's
+	seconds  *prometheus.HistogramVec
+	speed    prometheus.Histogram
+	lost     *prometheus.CounterVec // by cause
+	reused   prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		archives: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consilium_stitch_archives_total", Help: "Archive jobs that ended, by code: ok, or that of the failure.",
+		}, []string{"code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "consilium_stitch_stage_seconds", Help: "How long a stage of a job took.",
+			Buckets: prometheus.ExponentialBuckets(0.1, 3, 10),
+		}, []string{"stage"}),
+		speed: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "consilium_stitch_speed_ratio", Help: "Length of an archive divided by the time it took to make.",
+			Buckets: prometheus.ExponentialBuckets(0.25, 2, 10),
+		}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consilium_stitch_lost_segments_total", Help: "Segments that could not be shown, by cause: missing, corrupt.",
+		}, []string{"cause"}),
+		reused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "consilium_stitch_reused_chunks_total", Help: "Chunks that an earlier, interrupted run of the job had finished.",
+		}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.archives, m.seconds, m.speed, m.lost, m.reused} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}

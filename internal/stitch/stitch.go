@@ -1,0 +1,89 @@
+// Package stitch makes archives: one job at a time, from the events of a consultation to a video in the blob store.
+//
+// In come jobs (consultation, version); out go the files of an archive under c/<consultation>/archives/<version>/ and
+// after them one event, archive.rendered or archive.failed. A job may be run twice and killed anywhere: the log decides
+// whether it is done, finished pieces are found again in the work folder, and a second result is dropped. The package
+// never changes a segment, never asks anybody but the log and the blob store, and never names a person in a log line, an
+// event or a failure.
+//
+// docs/archive.md describes the stages and the manifest.
+package stitch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"consilium/internal/blob"
+	"consilium/internal/events"
+	"consilium/internal/events/appender"
+	"consilium/internal/ffmpeg"
+	"consilium/internal/render"
+)
+
+// Config says where and how a worker works.
+type Config struct {
+	Dir        string   // work folder; it may grow to the size of all recordings of the jobs in it
+	Node       string   // in the source of events, "/stitcher/NODE"
+	Parallel   int      // processes of ffmpeg at a time; default the number of processors
+	Fonts      []string // folders with fonts; nil: those of the system
+	Now        func() time.Time
+	Registerer prometheus.Registerer // nil: not registered
+}
+
+// Blobs is what a worker needs of the blob store.
+type Blobs interface {
+	Get(ctx context.Context, key string) (io.ReadCloser, error)
+	Put(ctx context.Context, key string, r io.Reader) (blob.Info, error)
+	PutFile(ctx context.Context, key, path string) (blob.Info, error)
+}
+
+// Deps are the rooms that a worker works with.
+type Deps struct {
+	Log      events.Log
+	Appender *appender.Appender
+	Blobs    Blobs
+	FFmpeg   *ffmpeg.Tool
+	// Progress tells how far a job is, at least every second while it runs; nil: nobody is told. It must not block.
+	Progress func(ctx context.Context, p Progress)
+}
+
+// Worker makes archives. It is safe for concurrent use, but one job already keeps all processors busy.
+type Worker struct {
+	cfg     Config
+	deps    Deps
+	painter *render.Painter
+	logger  *slog.Logger
+	metrics *metrics
+}
+
+// New checks the configuration and prepares the work folder.
+func New(cfg Config, deps Deps, logger *slog.Logger) (*Worker, error) {
+	if cfg.Dir == "" {
+		return nil, errors.New("stitch: Config.Dir is empty")
+	}
+	if cfg.Parallel <= 0 {
+		cfg.Parallel = runtime.GOMAXPROCS(0)
+	}
+	if cfg.Node == "" {
+		cfg.Node = "stitcher"
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	m, err := newMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("stitch: %w", err)
+	}
+	w := &Worker{cfg: cfg, deps: deps, painter: render.NewPainter(SystemFonts(cfg.Fonts)), logger: logger, metrics: m}
+	if err := w.sweep(); err != nil {
+		return nil, fmt.Errorf("stitch: prepare work folder: %w", err)
+	}
+	return w, nil
+}

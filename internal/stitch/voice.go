@@ -1,0 +1,148 @@
+package stitch
+
+import (
+	"fmt"
+	"io"
+	"math"
+
+	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
+	"consilium/internal/timeline"
+)
+
+// recording is the file of one audio segment, scanned.
+type recording struct {
+	segment string
+	file    io.ReaderAt
+	scan    media.OggScan
+}
+
+// run is a stretch of a voice without a seam: files that go on one where the other ends are decoded as one stream, so
+// that nothing clicks between them.
+type run struct {
+	files []recording
+	knots []knot // at least two
+}
+
+// knot says that the archive's sample at plays the run's sample file. Between two knots time runs evenly. Both count
+// samples at 48 kHz and need not be whole.
+type knot struct {
+	at, file float64
+}
+
+const (
+	// evenness bounds how much faster or slower a run may be played between two knots; more is no clock but a seam.
+	evenness = 0.002
+	// shortestSteering is the shortest clip in samples within which a change of the picture's phase is made up for.
+	shortestSteering = 5 * ffmpeg.SampleRate
+)
+
+// runsOf turns the clips of a voice into runs. phases are those of the participant's camera: the sound follows it.
+func runsOf(clips []timeline.Clip, source func(segment string) recording, phases shifts) []run {
+	var all []run
+	var last timeline.Clip
+	phase, base := 0.0, 0.0
+	for i, clip := range clips {
+		r := source(clip.Segment)
+		begin := knot{file: samples(clip.FileStartNS)}
+		joined := false
+		if i > 0 {
+			begin.at = samples(clip.StartNS) - samplesOf(phase)
+			joined = joins(last, clip, all[len(all)-1], begin.at, base)
+		}
+		if !joined || samples(clip.StartNS-last.StartNS) >= shortestSteering {
+			phase = phases.at(clip.StartNS)
+		}
+		begin.at = samples(clip.StartNS) - samplesOf(phase)
+		if joined {
+			here := &all[len(all)-1]
+			begin.file = base
+			here.knots[len(here.knots)-1] = begin
+			here.files = append(here.files, r)
+		} else {
+			base = 0
+			all = append(all, run{files: []recording{r}, knots: []knot{begin}})
+		}
+		here := &all[len(all)-1]
+		here.knots = append(here.knots, knot{
+			at:   begin.at + samples(clip.EndNS-clip.StartNS),
+			file: begin.file + samples(clip.EndNS-clip.StartNS)*clip.Rate,
+		})
+		base += float64(r.scan.Samples)
+		last = clip
+	}
+	return all
+}
+
+// joins says whether next goes on in its file where the run ends in its own: nothing is cut off, nothing is missing.
+func joins(last, next timeline.Clip, r run, at, end float64) bool {
+	if next.StartNS != last.EndNS || next.FileStartNS != 0 {
+		return false
+	}
+	before := r.knots[len(r.knots)-2]
+	speed := (end - before.file) / (at - before.at)
+	return math.Abs(speed-1) <= evenness
+}
+
+// samples is a time in samples.
+func samples(ns int64) float64 { return float64(ns) * ffmpeg.SampleRate / 1e9 }
+
+// samplesOf is a phase in samples.
+func samplesOf(phase float64) float64 { return nanoseconds(phase) * ffmpeg.SampleRate / 1e9 }
+
+// begin and end are the stretch of the archive that the run sounds in, in samples.
+func (r run) begin() float64 { return r.knots[0].at }
+func (r run) end() float64   { return r.knots[len(r.knots)-1].at }
+
+// place is the sample of the run that the archive plays at a sample of its own.
+func (r run) place(at float64) float64 {
+	i := 1
+	for i < len(r.knots)-1 && r.knots[i].at <= at {
+		i++
+	}
+	a, b := r.knots[i-1], r.knots[i]
+	return a.file + (at-a.at)*(b.file-a.file)/(b.at-a.at)
+}
+
+// writeOgg writes the packets of all files of the run as one file.
+func (r run) writeOgg(w io.Writer) error {
+	out, err := media.NewOggWriter(w, 1)
+	if err != nil {
+		return err
+	}
+	for _, rec := range r.files {
+		for _, page := range rec.scan.Pages {
+			if err := copyPage(out, rec.file, page); err != nil {
+				return fmt.Errorf("copy page at %d: %w", page.Offset, err)
+			}
+		}
+	}
+	return out.Close()
+}
+
+// copyPage copies the packets of a page that ScanOgg found whole. Its layout is RFC 3533 §6: 27 bytes, the last of which
+// counts the lacing values that follow; a value below 255 ends a packet.
+func copyPage(out *media.OggWriter, file io.ReaderAt, page media.OggPage) error {
+	const header = 27
+	raw := make([]byte, page.Length)
+	if n, err := file.ReadAt(raw, page.Offset); n < len(raw) {
+		return err
+	}
+	lacing := raw[header : header+int(raw[header-1])]
+	body, length := raw[header+len(lacing):], 0
+	for _, n := range lacing {
+		length += int(n)
+		if n == 255 {
+			continue
+		}
+		duration, err := media.OpusDuration(body[:length])
+		if err != nil {
+			return err
+		}
+		if err := out.WritePacket(body[:length], duration); err != nil {
+			return err
+		}
+		body, length = body[length:], 0
+	}
+	return nil
+}
