@@ -60,10 +60,12 @@ test("typing searches once it rests, and an answer to an older question is throw
     release = resolve;
   });
   library.start();
+  control.hold = undefined;
   library.search("n");
   await clock.pass(100);
   library.search("no");
   await clock.pass(200);
+  assert.equal(ids(), "b");
   release();
   await settle();
   assert.deepEqual(asked, ["/", "no/"]);

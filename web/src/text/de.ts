@@ -232,8 +232,8 @@ export const de: Record<Key, string> = {
 
   "failure.ffmpeg_missing":
     "Auf der Maschine, die die Videos herstellt, fehlt das Programm ffmpeg. Wer den Dienst betreibt, installiert es mit: apt-get install ffmpeg",
-  "failure.source_damaged": "Eine Aufnahme ist beschädigt oder konnte nicht aus dem Speicher gelesen werden.",
-  "failure.no_space": "Die Festplatte der Maschine, die die Videos herstellt, ist voll.",
+  "failure.source_damaged": "Die Ereignisse dieser Konsultation sind nicht lesbar oder widersprechen einander.",
+  "failure.no_space": "Die Festplatte ist voll: die der Maschine, die die Videos herstellt, oder die des Speichers.",
   "failure.render_failed": "Das Programm, das die Videos herstellt, hat einen Fehler gemeldet.",
   "failure.internal": "Ein Fehler im Dienst selbst. Wer ihn betreibt, findet den Grund in seinem Protokoll.",
   "failure.other": "Der Grund hat den Code {code}.",

@@ -236,8 +236,8 @@ export const en = {
   // Why a video could not be made: stable codes of archive.failed.
   "failure.ffmpeg_missing":
     "The program ffmpeg is missing on the machine that makes the videos. Whoever runs the service installs it with: apt-get install ffmpeg",
-  "failure.source_damaged": "A recording is damaged, or could not be read from the storage.",
-  "failure.no_space": "The disk of the machine that makes the videos is full.",
+  "failure.source_damaged": "The events of this consultation cannot be read, or they contradict each other.",
+  "failure.no_space": "The disk is full: that of the machine that makes the videos, or that of the storage.",
   "failure.render_failed": "The program that makes the videos reported an error.",
   "failure.internal": "A fault in the service itself. Whoever runs it finds the reason in its log.",
   "failure.other": "The reason has the code {code}.",
