@@ -107,6 +107,9 @@ func (p *placement) innerHoles(g *placed) (long, short []Interval) {
 			continue
 		}
 		h := Interval{p.at(e.From) - delay, p.at(e.To) - delay}
+		if g.codec().Kind() == media.Video {
+			h.StartNS += g.frameNS() // the report begins at the last frame, which was still to be seen
+		}
 		if h.EndNS <= h.StartNS || h.StartNS < g.start+g.frameNS() || h.EndNS > g.end-g.frameNS() {
 			continue
 		}

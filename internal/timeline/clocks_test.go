@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"consilium/internal/events"
 	"consilium/internal/media"
 )
 
@@ -81,6 +82,9 @@ func TestPlacesAreTrue(t *testing.T) {
 					}
 					if c.Quality != QualitySR {
 						t.Errorf("%s clip %d has quality %s", tr.Kind, i, c.Quality)
+					}
+					if drift := sec(15 * (c.Rate - s.truth[c.Segment].rate)); drift.Abs() > tt.limit {
+						t.Errorf("%s clip %d has rate %v and is %v off in its middle", tr.Kind, i, c.Rate, drift)
 					}
 					if e := time.Duration(c.ErrorNS); e < start.Abs() || e > 100*time.Millisecond {
 						t.Errorf("%s clip %d: error is estimated %v and is %v", tr.Kind, i, e, start)
@@ -165,26 +169,91 @@ func TestClocksThatContradictThemselves(t *testing.T) {
 
 // TestFrozenAudioClock: a browser whose microphone is taken away for 4 s goes on with the next RTP time.
 func TestFrozenAudioClock(t *testing.T) {
-	s := newScript(t)
-	s.begin("required")
-	who := s.invite("patient")
-	s.consent(-1, who)
-	conn := s.join(0, who, "patient")
-	a := s.audio(who, conn, 1)
-	a.start(1)
-	a.play(1, 41, "started")
-	before := a.rtp(sec(41))
-	s.addAt(sec(45)+a.delay+sec(0.15), who, discontinuity(a.id, before, before+960, 4014))
-	a.born += 4 * time.Second // from here on the same RTP times are captured 4 s later
-	a.play(45, 90, "discontinuity")
-	s.leave(91, who, conn, "left")
-	tr := s.build().Participants[0].Tracks[0]
-	for i, c := range tr.Clips {
-		if start, _ := s.misplaced(c); start.Abs() > 2*time.Millisecond {
-			t.Errorf("clip %d is misplaced by %v", i, start)
+	for _, tt := range []struct {
+		name   string
+		lag    time.Duration // from the first packet to segment.opened in the log
+		told   bool          // segment.discontinuity is there
+		reason string        // of the next segment
+	}{
+		{"the discontinuity is told after the segment", 0, true, "discontinuity"},
+		{"the discontinuity is told before the segment", sec(0.3), true, "discontinuity"},
+		{"the segment was opened for another reason", sec(0.3), true, "silence"},
+		{"only the segment tells", 0, false, "discontinuity"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newScript(t)
+			s.begin("required")
+			who := s.invite("patient")
+			s.consent(-1, who)
+			conn := s.join(0, who, "patient")
+			a := s.audio(who, conn, 1)
+			a.start(1)
+			a.play(1, 41, "started")
+			before := a.rtp(sec(41))
+			if tt.told {
+				s.addAt(sec(45)+a.delay+sec(0.15), who, discontinuity(a.id, before, before+960, 4014))
+			}
+			a.born += 4 * time.Second // from here on the same RTP times are captured 4 s later
+			a.lag = tt.lag
+			a.play(45, 90, tt.reason)
+			s.leave(91, who, conn, "left")
+			tr := s.build().Participants[0].Tracks[0]
+			for i, c := range tr.Clips {
+				if start, _ := s.misplaced(c); start.Abs() > 2*time.Millisecond || c.Quality != QualitySR {
+					t.Errorf("clip %d is misplaced by %v, quality %s", i, start, c.Quality)
+				}
+			}
+			if len(tr.Gaps) != 2 || tr.Gaps[0].EndNS-tr.Gaps[0].StartNS < int64(sec(3.9)) {
+				t.Errorf("gaps are %v; want the 4 s without a microphone and the end", tr.Gaps)
+			}
+		})
+	}
+}
+
+// TestWallClockIsSet: the sender's wall clock, which its reports carry, is set in mid-call. The files that begin around
+// that moment may be placed less exactly, no more.
+func TestWallClockIsSet(t *testing.T) {
+	for _, step := range []time.Duration{-30 * time.Second, -500 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
+		for set := 80.0; set < 110; set += 3 {
+			s := newScript(t)
+			s.begin("required")
+			who := s.invite("patient")
+			s.consent(-1, who)
+			conn := s.join(0, who, "patient")
+			a, v := s.audio(who, conn, 1), s.video(who, conn, 8)
+			a.everySR, v.everySR = sec(1.5), sec(1.5)
+			a.whole(1, 200)
+			v.whole(8, 200)
+			s.setWall(scriptZero.Add(sec(set)), step)
+			inexact := 0
+			for _, tr := range s.build().Participants[0].Tracks {
+				for i, c := range tr.Clips {
+					start, _ := s.misplaced(c)
+					if start.Abs() > 2*time.Millisecond {
+						inexact++
+					}
+					if start.Abs() > 100*time.Millisecond {
+						t.Errorf("set by %v at %v s: %s clip %d is misplaced by %v", step, set, tr.Kind, i, start)
+					}
+				}
+			}
+			if inexact > 4 {
+				t.Errorf("set by %v at %v s: %d clips are misplaced, want those of the moment only", step, set, inexact)
+			}
 		}
 	}
-	if len(tr.Gaps) != 2 || tr.Gaps[0].EndNS-tr.Gaps[0].StartNS < int64(sec(3.9)) {
-		t.Errorf("gaps are %v; want the 4 s without a microphone and the end", tr.Gaps)
+}
+
+// setWall moves the NTP time of all later reports.
+func (s *script) setWall(at time.Time, by time.Duration) {
+	for i := range s.lines {
+		if e, ok := s.lines[i].event.(events.SegmentAnchored); ok {
+			for j, a := range e.Anchors {
+				if a.NTP != nil && a.NTP.After(at) {
+					ntp := a.NTP.Add(by)
+					e.Anchors[j].NTP = &ntp
+				}
+			}
+		}
 	}
 }

@@ -101,7 +101,8 @@ func spreadOf(residuals []float64) float64 {
 }
 
 // medianSlope is the repeated median of Siegel (Biometrika 69, 1982): of the median slopes from each anchor to all others
-// the median. It is Theil–Sen made sturdier: there one bad anchor of four already moves the line, here half of them do not.
+// the median. It is Theil–Sen made sturdier: there one bad anchor of four already moves the line; here that takes two,
+// and of many nearly half.
 func medianSlope(xs, ys []float64) float64 {
 	step := max(1, (len(xs)+maxPairAnchors-1)/maxPairAnchors)
 	var medians, slopes []float64

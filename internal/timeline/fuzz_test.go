@@ -208,9 +208,9 @@ func checkAnything(t *testing.T, evs []events.Stored) {
 
 // TestNonsense builds thousands of hostile consultations.
 func TestNonsense(t *testing.T) {
-	n := 3000
+	n := 1500
 	if testing.Short() {
-		n = 500
+		n = 300
 	}
 	random := rand.New(rand.NewPCG(7, 7))
 	clips := 0

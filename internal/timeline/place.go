@@ -200,8 +200,6 @@ const seamLimit = 2 * int64(time.Second)
 // nothing was lost in between.
 func (p *placement) abut(a, b *placed) {
 	switch hole := b.start - a.end; {
-	case hole <= 0:
-		a.end = b.start
 	case a.contentNS() == 0:
 	case hole <= a.frameNS():
 		a.end = b.start

@@ -174,14 +174,14 @@ func eventful(tb testing.TB, seed uint64) *script {
 // more than 30 s after a moment changes nothing that is shown at that moment.
 func TestPlacesDependOnThirtySeconds(t *testing.T) {
 	const window = 30 * time.Second
-	for seed := range uint64(8) {
+	for seed := range uint64(6) {
 		s := eventful(t, seed)
 		evs := s.stored()
 		whole, err := Build(evs, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := 20 * time.Second; at < 240*time.Second; at += 7 * time.Second {
+		for at := 20 * time.Second; at < 240*time.Second; at += 11 * time.Second {
 			limit := scriptZero.Add(at + window)
 			early, err := Build(stripped(evs, func(a events.Anchor) bool { return !a.Arrival.After(limit) }), 0)
 			if err != nil {

@@ -29,8 +29,12 @@ type line struct {
 	event events.Event
 }
 
-// truth is when the content of a segment was captured, from the first moment to the end of the last frame.
-type truth struct{ start, end time.Duration }
+// truth is when the content of a segment was captured, from the first moment to the end of the last frame, and how fast
+// its clock went.
+type truth struct {
+	start, end time.Duration
+	rate       float64
+}
 
 const scriptConsultation = "01900000-0000-7000-8000-00000000c000"
 
@@ -152,6 +156,7 @@ type source struct {
 	badFirst time.Duration // error of the first report's NTP
 	lieRTP   time.Duration // error of the RTP time of every report
 	noAnchor bool          // not even arrivals
+	lag      time.Duration // until a segment.opened is in the log
 
 	unstored map[int]bool // segments by number that never reach the blob store
 	count    int
@@ -242,8 +247,8 @@ func (src *source) segment(first, end int64, reason string) string {
 		sealedEnd = last
 	}
 	opened, closed := src.captured(first)+src.delay+s.packet[src.kind], src.captured(end)+src.delay+s.packet[src.kind]
-	s.truth[g] = truth{src.captured(first), src.captured(end)}
-	s.addAt(opened, src.who, events.SegmentOpened{
+	s.truth[g] = truth{src.captured(first), src.captured(end), 1 + src.ppm*1e-6}
+	s.addAt(opened+src.lag, src.who, events.SegmentOpened{
 		Segment: g, Track: src.id, SSRC: src.ssrc, Codec: string(src.codec), ClockRate: src.codec.ClockRate(), FirstRTP: first,
 		Arrival: scriptZero.Add(opened), Width: src.width, Height: src.height, Reason: reason,
 	})

@@ -26,6 +26,9 @@ const (
 	discord     = 250 * float64(time.Millisecond) // SSRCs of one sender that differ by more do not share a clock
 )
 
+// stepped is how far an SSRC's own offset may lie from its sender's and be the same.
+const stepped = 100 * int64(time.Millisecond)
+
 // What a clip's error is at least made of.
 const (
 	unknownDelay = 10 * float64(time.Millisecond) // where no round-trip time is known
@@ -277,22 +280,26 @@ type frame struct {
 
 func (s *sender) look(c *rtpClock, f frame) place {
 	p := s.byArrival(c, f)
-	if line, _, ok := fitLine(f.near, c.rate); ok {
-		if q, ok := s.byReports(c, line, f); ok && q.start <= p.start+early && q.start >= p.start-late {
+	if line, kept, ok := fitLine(f.near, c.rate); ok {
+		if q, ok := s.byReports(c, line, kept, f); ok && q.start <= p.start+early && q.start >= p.start-late {
 			return q
 		}
 	}
 	return p
 }
 
-func (s *sender) byReports(c *rtpClock, line fit, f frame) (place, bool) {
+func (s *sender) byReports(c *rtpClock, line fit, kept []point, f frame) (place, bool) {
 	ntp := line.ntp(f.rtp)
 	start := f.guess
+	own := s.ownShift(kept, f)
 	var sh shift
 	for range 2 { // the offset is known by conference time, which is what we look for; it changes by 500 ppm at most
 		var ok bool
 		if sh, ok = s.shift(start, c); !ok {
 			return place{}, false
+		}
+		if abs(saturatingSub(sh.offset, own.offset)) > stepped {
+			sh = own
 		}
 		start = saturatingSub(ntp, -sh.offset)
 		if abs(saturatingSub(start, f.arrival)) > int64(maxSpan) {
@@ -304,6 +311,19 @@ func (s *sender) byReports(c *rtpClock, line fit, f frame) (place, bool) {
 		q = QualitySR
 	}
 	return place{start, rateOf((1 - sh.slope) / (1 + line.slope)), round(line.spread + sh.err), q}, true
+}
+
+// ownShift is the offset by the line's own anchors alone. Where it is far from the sender's, the sender's wall clock was
+// set in between, and the line lies on one side of that and the knot on the other.
+func (s *sender) ownShift(kept []point, f frame) shift {
+	ss := make([]sample, len(kept))
+	base := kept[0].arrival - kept[0].ntp
+	for i, p := range kept {
+		ss[i] = sample{float64(p.arrival), float64(saturatingSub(p.arrival-p.ntp, base))}
+	}
+	e := under(ss, offsetSlopeSpan)
+	rtt := s.leastRTT(f.arrival-memory, kept[len(kept)-1].arrival)
+	return shift{offset: base + round(e.y(float64(f.arrival))-rtt/2), err: float64(stepped) + e.spread/2 + delayError(rtt)}
 }
 
 // byArrival places by the packets that came soonest. It always has an answer: the segment's own first packet.

@@ -59,7 +59,7 @@ func (p *placement) brokeOff(t *track) bool {
 		return false
 	}
 	switch t.endReason {
-	case "removed", "replaced", "consent", "kicked":
+	case "removed", "consent", "kicked":
 		return false
 	}
 	if t.hostLost {
