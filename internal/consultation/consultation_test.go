@@ -306,3 +306,16 @@ func TestAnUnknownConsultationRefusesEverything(t *testing.T) {
 		}
 	}
 }
+
+func TestACompletedConsultationNeedsNoHost(t *testing.T) {
+	s := newScript(t, events.PolicyRequired)
+	s.must(Host{Node: "n", Wall: start})
+	s.must(End{Reason: events.EndedClosed})
+	s.must(Host{Node: "n", Wall: start}) // to finish it
+	s.must(Complete{Epoch: 2})
+	if _, err := s.try(Host{Node: "n", Wall: start}); !errors.Is(err, ErrEnded) {
+		t.Fatalf("got %v, want ErrEnded", err)
+	}
+	s.must(Reopen{})
+	s.must(Host{Node: "n", Wall: start})
+}

@@ -286,15 +286,18 @@ func (Reopen) decide(s *State, now time.Time) ([]Change, error) {
 	return []Change{{Event: events.ConsultationReopened{}}}, nil
 }
 
-// Host claims the consultation for one process.
+// Host claims the consultation for one process. What is completed needs no host any more.
 type Host struct {
 	Node, URL string
 	Wall      time.Time
 }
 
 func (c Host) decide(s *State, _ time.Time) ([]Change, error) {
-	if !s.Exists() {
+	switch {
+	case !s.Exists():
 		return nil, ErrUnknown
+	case s.Phase == Completed || s.Phase == Archived:
+		return nil, ErrEnded
 	}
 	return []Change{{Event: events.ConferenceHosted{Epoch: s.Epoch + 1, Wall: c.Wall.UTC(), Node: c.Node, URL: c.URL}}}, nil
 }
