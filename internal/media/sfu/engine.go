@@ -1,0 +1,171 @@
+package sfu
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/logging"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+
+	"consilium/internal/media"
+)
+
+const (
+	// absCaptureTimeURI names the header extension with the capture time of a frame:
+	// http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time.
+	absCaptureTimeURI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
+
+	nackInterval = 25 * time.Millisecond
+	// maxNacks limits how often one lost packet is asked for. pion asks for ever otherwise.
+	maxNacks = 6
+	// replayWindow is how many packets late a retransmission may come, in packets. pion's default of 64 is a fifth of a
+	// second of video: what comes later would be thrown away as a replay attack.
+	replayWindow = 2048
+)
+
+// codecs are what this server takes in and sends on, best first. RTX is not among them on purpose: without it a browser
+// sends a lost packet again on the media's own SSRC, where the NACK generator sees it and stops asking, and a prober has
+// no second stream on which to send old packets.
+var codecs = []struct {
+	codec  media.Codec
+	params webrtc.RTPCodecParameters
+}{
+	{media.Opus, webrtc.RTPCodecParameters{
+		// No usedtx: a recording has silence where there was silence.
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: opusFmtp},
+		PayloadType:        111,
+	}},
+	{media.VP8, webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
+		PayloadType:        96,
+	}},
+	{media.VP9, webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP9, ClockRate: 90000, SDPFmtpLine: "profile-id=0"},
+		PayloadType:        98,
+	}},
+	{media.AV1, webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeAV1, ClockRate: 90000},
+		PayloadType:        45,
+	}},
+}
+
+// opusFmtp is how this server likes its Opus: forward error correction in the stream, no discontinuous transmission.
+const opusFmtp = "minptime=10;useinbandfec=1"
+
+// newAPI makes what one PeerConnection is built from. It is made anew for each, and its MediaEngine is not copied, so
+// that the senders which newSender makes from it see what the connection negotiated.
+func (s *SFU) newAPI() (*webrtc.API, error) {
+	engine, err := newMediaEngine()
+	if err != nil {
+		return nil, err
+	}
+	registry, err := newInterceptors(s.pionLog)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := s.settings()
+	if err != nil {
+		return nil, err
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), nil
+}
+
+func newMediaEngine() (*webrtc.MediaEngine, error) {
+	m := &webrtc.MediaEngine{}
+	for _, c := range codecs {
+		if err := m.RegisterCodec(c.params, codecType(c.codec.Kind())); err != nil {
+			return nil, fmt.Errorf("register codec %s: %w", c.codec, err)
+		}
+	}
+	m.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBNACK}, webrtc.RTPCodecTypeVideo)
+	m.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBNACK, Parameter: "pli"}, webrtc.RTPCodecTypeVideo)
+	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
+		m.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBTransportCC}, kind)
+		// Receive only: nothing is written into a header on the way out. A packet that is sent again is then the same
+		// packet bit for bit, which AES-GCM demands of two packets with one nonce.
+		for _, uri := range []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.TransportCCURI, absCaptureTimeURI} {
+			extension := webrtc.RTPHeaderExtensionCapability{URI: uri}
+			if err := m.RegisterHeaderExtension(extension, kind, webrtc.RTPTransceiverDirectionRecvonly); err != nil {
+				return nil, fmt.Errorf("register header extension %s: %w", uri, err)
+			}
+		}
+	}
+	return m, nil
+}
+
+// newInterceptors registers what is used, and only on the way in.
+func newInterceptors(logs logging.LoggerFactory) (*interceptor.Registry, error) {
+	registry := &interceptor.Registry{}
+	nacks, err := nack.NewGeneratorInterceptor(
+		nack.GeneratorMaxNacksPerPacket(maxNacks), nack.GeneratorInterval(nackInterval), nack.WithGeneratorLoggerFactory(logs))
+	if err != nil {
+		return nil, fmt.Errorf("nack generator: %w", err)
+	}
+	reports, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(logs))
+	if err != nil {
+		return nil, fmt.Errorf("receiver reports: %w", err)
+	}
+	feedback, err := twcc.NewSenderInterceptor(twcc.WithLoggerFactory(logs))
+	if err != nil {
+		return nil, fmt.Errorf("congestion feedback: %w", err)
+	}
+	registry.Add(nacks)
+	registry.Add(reports)
+	registry.Add(feedback)
+	return registry, nil
+}
+
+func (s *SFU) settings() (webrtc.SettingEngine, error) {
+	e := webrtc.SettingEngine{LoggerFactory: s.pionLog}
+	e.DisableMediaEngineCopy(true)
+	e.SetICEUDPMux(s.mux)
+	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	e.SetIncludeLoopbackCandidate(true)
+	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	e.SetICETimeouts(s.cfg.DisconnectedAfter, s.cfg.FailedAfter, s.cfg.Keepalive)
+	e.SetSRTPReplayProtectionWindow(replayWindow)
+	// The DTLS server's order of profiles wins, so the server side it is. ICE has verified the client's address by then,
+	// which makes the cookie of DTLS a wasted round trip.
+	e.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	e.SetDTLSInsecureSkipHelloVerify(true)
+	if err := e.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
+		return e, fmt.Errorf("DTLS role: %w", err)
+	}
+	if len(s.public) > 0 {
+		// Beside the machine's own addresses, not instead: what relays from this machine cannot reach its public address
+		// through a NAT without hairpinning.
+		err := e.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
+			External: s.public, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend,
+		})
+		if err != nil {
+			return e, fmt.Errorf("public addresses: %w", err)
+		}
+	}
+	return e, nil
+}
+
+// codecType is pion's word for a kind.
+func codecType(k media.Kind) webrtc.RTPCodecType {
+	if k == media.Audio {
+		return webrtc.RTPCodecTypeAudio
+	}
+	return webrtc.RTPCodecTypeVideo
+}
+
+// codecOf names the codec of a MIME type; "" if it is none of ours.
+func codecOf(mimeType string) media.Codec {
+	for _, c := range codecs {
+		if strings.EqualFold(c.params.MimeType, mimeType) {
+			return c.codec
+		}
+	}
+	return ""
+}

@@ -1,0 +1,242 @@
+package sfu
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"consilium/internal/media"
+)
+
+// maxReadErrors is how many reads in a row may fail before a track counts as broken. A client can send what fails to
+// parse; that is no reason to end its track.
+const maxReadErrors = 1000
+
+// ingress takes in one incoming RTP stream until it ends.
+type ingress struct {
+	peer     *Peer
+	remote   *webrtc.TrackRemote
+	receiver *webrtc.RTPReceiver
+	track    track
+
+	seen        sequence
+	memory      slab
+	payloadType uint8                       // of the current publication
+	current     atomic.Pointer[Publication] // nil before the first packet that may pass
+	layer       bool                        // one of several layers, and another one is published
+}
+
+// onTrack is called by pion, in a goroutine of its own, when the first packet of a stream has come.
+func (p *Peer) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+	p.run(func() {
+		in := &ingress{peer: p, remote: remote, receiver: receiver, track: p.describe(remote, receiver)}
+		reports := make(chan struct{})
+		go func() { // ends with the receiver, as run does
+			defer close(reports)
+			in.readReports()
+		}()
+		in.run()
+		<-reports
+	})
+}
+
+// describe finds what the offer said about a stream.
+func (p *Peer) describe(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) track {
+	t := track{rid: remote.RID(), kind: media.Video}
+	if remote.Kind() == webrtc.RTPCodecTypeAudio {
+		t.kind = media.Audio
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if transceiver := receiver.RTPTransceiver(); transceiver != nil {
+		t.mid = transceiver.Mid()
+	}
+	if t.mid == "" && p.offer != nil {
+		// The offer named no SSRC; pion believes a stream on the only m-line then.
+		for _, l := range p.offer.lines {
+			if l.sends && l.kind == t.kind {
+				t.mid = l.mid
+			}
+		}
+	}
+	t.source = p.sources[t.mid]
+	return t
+}
+
+// run reads packets until the stream ends.
+func (in *ingress) run() {
+	defer in.unpublish()
+	m := in.peer.room.sfu.metrics
+	for failures := 0; failures < maxReadErrors; {
+		n, _, err := in.remote.Read(in.memory.buffer())
+		arrival := in.peer.room.sfu.cfg.Now()
+		switch {
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe):
+			return
+		case err != nil:
+			failures++
+			m.broken.Inc()
+			continue
+		}
+		failures = 0
+		m.received.Inc()
+		in.peer.counts.in(n)
+		in.peer.firstMedia.Do(in.peer.onFirstMedia)
+		packet, err := in.memory.take(n)
+		switch {
+		case err != nil:
+			m.broken.Inc()
+		case !in.accept(packet.SequenceNumber):
+			m.duplicate.Inc()
+		case !in.peer.publishing.Load():
+			m.gated.Inc()
+		default:
+			in.pass(packet, arrival)
+		}
+	}
+	in.peer.room.sfu.cfg.Logger.Warn("a track was given up: it cannot be read", "peer", in.peer.id, "mid", in.track.mid)
+}
+
+// accept says whether a packet is new, and keeps account of what is missing.
+func (in *ingress) accept(seq uint16) bool {
+	before := in.seen.expected
+	fresh := in.seen.accept(seq)
+	in.peer.counts.expected.Add(in.seen.expected - before)
+	if fresh {
+		in.peer.counts.arrived.Add(1)
+	}
+	return fresh
+}
+
+// pass hands a packet to the publication that it belongs to, which begins or changes with it.
+func (in *ingress) pass(packet *rtp.Packet, arrival time.Time) {
+	pub := in.current.Load()
+	if pub == nil || packet.PayloadType != in.payloadType {
+		pub = in.publication(packet.PayloadType, arrival)
+	}
+	if pub != nil {
+		pub.deliver(packet, arrival)
+	}
+}
+
+// publication finds or begins the publication for a payload type. It is nil for one that nobody can use, and for all but
+// the first of several layers of an m-line.
+func (in *ingress) publication(payloadType uint8, now time.Time) *Publication {
+	codec := codecOf(in.remote.Codec().MimeType)
+	if codec == "" || codec.Kind() != in.track.kind {
+		in.peer.room.sfu.metrics.broken.Inc()
+		return nil
+	}
+	if pub := in.current.Load(); pub != nil {
+		if pub.codec == codec {
+			in.payloadType = payloadType
+			return pub
+		}
+		in.unpublish()
+	}
+	if in.track.rid != "" && in.peer.publishesOn(in.track.mid) {
+		return nil
+	}
+	in.payloadType = payloadType
+	return in.publish(codec, now)
+}
+
+func (in *ingress) publish(codec media.Codec, now time.Time) *Publication {
+	p := in.peer
+	pub := newPublication(p, in.track, codec, uint32(in.remote.SSRC()), in.captureTimeID(), now)
+	in.current.Store(pub)
+	if f := p.handlers.OnPublication; f != nil {
+		p.events.post(func() { f(pub) })
+	}
+	p.room.publish(pub)
+	return pub
+}
+
+func (in *ingress) unpublish() {
+	pub := in.current.Swap(nil)
+	if pub == nil {
+		return
+	}
+	pub.end()
+	in.peer.room.unpublish(pub)
+	if f := in.peer.handlers.OnUnpublished; f != nil {
+		in.peer.events.post(func() { f(pub) })
+	}
+}
+
+// captureTimeID looks up what the client calls abs-capture-time.
+func (in *ingress) captureTimeID() uint8 {
+	for _, e := range in.receiver.GetParameters().HeaderExtensions {
+		if e.URI == absCaptureTimeURI && e.ID > 0 && e.ID < 256 {
+			return uint8(e.ID)
+		}
+	}
+	return 0
+}
+
+// publishesOn tells whether a publication from this m-line exists.
+func (p *Peer) publishesOn(mid string) bool {
+	for _, pub := range p.room.Publications() {
+		if pub.peer == p && pub.mid == mid {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Peer) onFirstMedia() {
+	if f := p.handlers.OnFirstMedia; f != nil {
+		p.events.post(f)
+	}
+}
+
+// readReports passes the publisher's sender reports on until the stream ends.
+func (in *ingress) readReports() {
+	buffer := make([]byte, maxPacket)
+	for failures := 0; failures < maxReadErrors; {
+		n, err := in.readRTCP(buffer)
+		switch {
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe):
+			return
+		case err != nil:
+			failures++
+			continue
+		}
+		failures = 0
+		packets, err := rtcp.Unmarshal(buffer[:n])
+		if err != nil {
+			continue
+		}
+		for _, packet := range packets {
+			if sr, ok := packet.(*rtcp.SenderReport); ok {
+				in.report(sr)
+			}
+		}
+	}
+}
+
+func (in *ingress) readRTCP(buffer []byte) (n int, err error) {
+	if in.track.rid != "" {
+		n, _, err = in.receiver.ReadSimulcast(buffer, in.track.rid)
+	} else {
+		n, _, err = in.receiver.Read(buffer)
+	}
+	return n, err
+}
+
+func (in *ingress) report(sr *rtcp.SenderReport) {
+	arrival := in.peer.room.sfu.cfg.Now()
+	pub := in.current.Load()
+	// A report without a time says that the sender knows none (RFC 3550 §6.4.1).
+	if pub == nil || sr.SSRC != pub.ssrc || sr.NTPTime == 0 || !in.peer.publishing.Load() {
+		return
+	}
+	pub.report(media.SenderReport{
+		SSRC: sr.SSRC, RTP: sr.RTPTime, NTP: fromNTP(sr.NTPTime), Arrival: arrival, RTT: in.peer.rtt(),
+	})
+}

@@ -1,0 +1,62 @@
+package sfu
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are the counters of one SFU.
+type metrics struct {
+	received, sent           prometheus.Counter
+	duplicate, gated, broken prometheus.Counter // causes of dropped
+	nacksAnswered            prometheus.Counter
+	nacksMissed              prometheus.Counter
+	keyframeRequests         prometheus.Counter
+	candidatesIgnored        *prometheus.CounterVec
+	peers, publications      prometheus.Gauge
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "consilium_sfu_packets_dropped_total",
+		Help: "RTP packets that were taken in and not forwarded, by cause: duplicate (or too old), gated (publishing is not allowed yet), malformed.",
+	}, []string{"cause"})
+	m := &metrics{
+		received: counter("consilium_sfu_packets_received_total", "RTP packets taken in, duplicates included."),
+		sent:     counter("consilium_sfu_packets_sent_total", "RTP packets sent to participants, retransmissions included."),
+
+		duplicate: dropped.WithLabelValues("duplicate"),
+		gated:     dropped.WithLabelValues("gated"),
+		broken:    dropped.WithLabelValues("malformed"),
+
+		nacksAnswered:    counter("consilium_sfu_nacks_answered_total", "Packets sent again because a participant asked."),
+		nacksMissed:      counter("consilium_sfu_nacks_missed_total", "Packets asked for again that the history did not hold."),
+		keyframeRequests: counter("consilium_sfu_keyframe_requests_total", "Picture loss indications sent to publishers."),
+		candidatesIgnored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "consilium_sfu_candidates_ignored_total",
+			Help: "ICE candidates of clients that were not used, by reason.",
+		}, []string{"reason"}),
+		peers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "consilium_sfu_peers", Help: "Connections that are open.",
+		}),
+		publications: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "consilium_sfu_publications", Help: "Tracks that are being forwarded.",
+		}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{
+		m.received, m.sent, dropped, m.nacksAnswered, m.nacksMissed, m.keyframeRequests, m.candidatesIgnored, m.peers, m.publications,
+	} {
+		if err := r.Register(c); err != nil {
+			return nil, fmt.Errorf("register media metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+}
