@@ -149,6 +149,13 @@ type element struct {
 
 func (e element) isPicture() bool { return e.track != "" }
 
+// isOf says whether a clip of the element's track is what it shows: a clip of less than a frame, perhaps of another size,
+// is never seen.
+func (e element) isOf(clip span[timeline.Clip]) bool {
+	c := clip.what
+	return clip.from < clip.to && c.Codec == e.codec && c.Width == e.width && c.Height == e.height
+}
+
 // act is a scene before its tiles have a place.
 type act struct {
 	start, end int64
@@ -323,7 +330,7 @@ func (c *cast) tile(e element, cell image.Rectangle, a act) Tile {
 	}
 	for _, track := range p.tracks {
 		for _, clip := range track.clips {
-			if track.id == e.track && clip.from < a.end && clip.to > a.start {
+			if track.id == e.track && clip.from < a.end && clip.to > a.start && e.isOf(clip) {
 				t.Picture.Clips = append(t.Picture.Clips, clip.what)
 			}
 		}

@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -196,6 +198,7 @@ func (w *world) request(profile string) int {
 // worker makes a worker of this world.
 func (w *world) worker(tool ffmpeg.Config, progress func(Progress)) *Worker {
 	w.t.Helper()
+	tool.Nice = 1 // tests do not wait for everything else on the machine
 	ff, err := ffmpeg.New(tool, discard())
 	if err != nil {
 		w.t.Fatal(err)
@@ -209,6 +212,22 @@ func (w *world) worker(tool ffmpeg.Config, progress func(Progress)) *Worker {
 		w.t.Fatal(err)
 	}
 	return worker
+}
+
+// script makes a shell script that stands where ffmpeg is expected. $dir is a folder that it can write to.
+func (w *world) script(text string) string {
+	w.t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "stitch-test")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "ffmpeg")
+	err = errors.Join(os.WriteFile(path, []byte("#!/bin/sh\ndir="+dir+"\n"+text+"\n"), 0o755), os.Chmod(path, 0o755), os.Chmod(dir, 0o777))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return path
 }
 
 // testWriter shows the worker's log beside a failed test.
