@@ -208,7 +208,7 @@ func checkAnything(t *testing.T, evs []events.Stored) {
 
 // TestNonsense builds thousands of hostile consultations.
 func TestNonsense(t *testing.T) {
-	n := 1500
+	n := 800
 	if testing.Short() {
 		n = 300
 	}

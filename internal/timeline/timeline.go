@@ -81,7 +81,8 @@ const (
 //
 // The archive's moment t in [StartNS, EndNS) shows the segment's file at FileStartNS + (t − StartNS) × Rate, in
 // nanoseconds from the file's first timestamp. The last frame holds, or silence stands, where EndNS lies past the end of
-// the file; that is less than a frame or packet, or the pause between two video frames that lie in two files.
+// the file: by less than a frame, by the pause between two video frames that lie in two files (≤ 2 s), or at the end of
+// the track by what was still on its way (≤ 250 ms).
 type Clip struct {
 	Segment     string  `json:"segment"`
 	StartNS     int64   `json:"startNs"`
