@@ -178,3 +178,8 @@ func Subject(consultation string, t Type) string {
 func ConsultationSubject(consultation string) string {
 	return "ev." + Tenant + "." + consultation + ".>"
 }
+
+// SubjectOfAll matches the events of one type in every consultation.
+func SubjectOfAll(t Type) string {
+	return "ev." + Tenant + ".*." + strings.ReplaceAll(string(t), ".", "_")
+}
