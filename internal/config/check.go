@@ -18,7 +18,7 @@ var nodePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 
 func validNode(name string) bool { return nodePattern.MatchString(name) }
 
-func (p Process) validate() error {
+func (p *Process) validate() error {
 	if p.Node != "" && !validNode(p.Node) {
 		return fmt.Errorf("CONSILIUM_NODE: %q must be made of letters, digits, dots, dashes and underscores", p.Node)
 	}

@@ -143,7 +143,7 @@ func (c *Cluster) start(ctx context.Context, bin programs, who *owner, extra map
 		defer cancel()
 		return errors.Join(err, c.server.stop(stopCtx))
 	}
-	c.logger.InfoContext(ctx, "private database started", "dir", c.dir, "version", bin.version, "duration", time.Since(began))
+	c.logger.InfoContext(ctx, "private database started", "dir", c.dir, "socket", c.sockets, "version", bin.version, "duration", time.Since(began))
 	return nil
 }
 

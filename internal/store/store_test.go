@@ -5,10 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -229,21 +227,32 @@ func randomEvent(rnd *rand.Rand) events.Event {
 	version := 1 + rnd.IntN(2)
 	consent := events.Consent{TextSHA256: "ab", Language: "de", By: events.BySelf}
 	all := []events.Event{
-		events.ConsultationOpened{}, events.ConsultationEnded{Reason: events.EndedClosed}, events.ConsultationReopened{},
+		events.ConsultationOpened{},
+		events.ConsultationEnded{Reason: events.EndedClosed},
+		events.ConsultationReopened{},
 		events.ConsultationCompleted{Missing: []events.MissingSegment{{Segment: segment}}},
 		events.ConferenceHosted{Epoch: 1, Node: "n"},
-		events.ParticipantInvited{Role: "patient", For: []string{"x"}}, events.ParticipantJoined{Role: "patient"}, events.ParticipantJoined{Role: "patient"},
-		events.ParticipantLeft{Reason: events.LeftLeft}, events.ParticipantLeft{Reason: events.LeftKicked},
-		events.ConsentGiven{Consent: consent}, events.ConsentRefused{Consent: consent}, events.ConsentWithdrawn{Consent: consent},
-		events.RecordingPaused{Reason: "private"}, events.RecordingResumed{},
-		events.SegmentOpened{Segment: segment}, events.SegmentOpened{Segment: segment}, events.SegmentSealed{Segment: segment},
-		events.SegmentStored{Segment: segment, Bytes: rnd.Int64N(1 << 40)}, events.SegmentStored{Segment: segment, Bytes: 5},
-		events.TrackStarted{Track: "t"}, events.AccessOpened{Purpose: "TREAT"},
+		events.ParticipantInvited{Role: "patient", For: []string{"x"}},
+		events.ParticipantJoined{Role: "patient"},
+		events.ParticipantJoined{Role: "patient"},
+		events.ParticipantLeft{Reason: events.LeftLeft},
+		events.ParticipantLeft{Reason: events.LeftKicked},
+		events.ConsentGiven{Consent: consent},
+		events.ConsentRefused{Consent: consent},
+		events.ConsentWithdrawn{Consent: consent},
+		events.RecordingPaused{Reason: "private"},
+		events.RecordingResumed{},
+		events.SegmentOpened{Segment: segment},
+		events.SegmentOpened{Segment: segment},
+		events.SegmentSealed{Segment: segment},
+		events.SegmentStored{Segment: segment, Bytes: rnd.Int64N(1 << 40)},
+		events.SegmentStored{Segment: segment, Bytes: 5},
+		events.TrackStarted{Track: "t"},
+		events.AccessOpened{Purpose: "TREAT"},
 		events.ArchiveRequested{Version: version, ThroughSeq: rnd.Uint64(), Layout: "grid", Profile: "standard"},
-		events.ArchiveStarted{Version: version}, events.ArchiveFailed{Version: version, Code: "FFMPEG-MISSING"},
+		events.ArchiveStarted{Version: version},
+		events.ArchiveFailed{Version: version, Code: "FFMPEG-MISSING"},
 		events.ArchiveRendered{Version: version, Key: "k", Bytes: 77, SHA256: "cd", ManifestSHA256: "ef", DurationMS: 1234},
 	}
 	return all[rnd.IntN(len(all))]
 }
-
-func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
