@@ -40,9 +40,11 @@ type Filter struct {
 	From, To     time.Time
 	State        consultation.Phase
 	Consultation string // only this one
-	Participant  string // only those with this participant
-	Cursor       string // Page.Next of the page before
-	Limit        int    // rows of a page; 0 means DefaultLimit, at most MaxLimit
+	// Own is for askers who may see their own consultation only: without a Consultation it chooses none, not all.
+	Own         bool
+	Participant string // only those with this participant
+	Cursor      string // Page.Next of the page before
+	Limit       int    // rows of a page; 0 means DefaultLimit, at most MaxLimit
 }
 
 // Consultation is one row of a list.
@@ -235,6 +237,9 @@ func (f Filter) where() (sql string, args []any, limit int, err error) {
 	}
 	if !f.To.IsZero() {
 		add("c.held_at < ?", f.To)
+	}
+	if f.Own && f.Consultation == "" {
+		add("false")
 	}
 	if f.Consultation != "" {
 		if !events.ValidID(f.Consultation) {

@@ -162,6 +162,8 @@ func TestList(t *testing.T) {
 		{name: "before a time", filter: Filter{To: hour(1)}, want: []int{0}},
 		{name: "between two times", filter: Filter{From: hour(1), To: hour(3)}, want: []int{2, 1}},
 		{name: "one consultation", filter: Filter{Consultation: ids[3]}, want: []int{3}},
+		{name: "the asker's own", filter: Filter{Own: true, Consultation: ids[3]}, want: []int{3}},
+		{name: "the asker's own, who has none", filter: Filter{Own: true}},
 		{name: "of one participant", filter: Filter{Participant: guest}, want: []int{1}},
 		{name: "of nobody", filter: Filter{Participant: events.NewID()}},
 		{name: "all at once", filter: Filter{Query: "anna", State: consultation.Ended, From: hour(0), To: hour(9), Consultation: ids[2]}, want: []int{2}},
