@@ -52,7 +52,7 @@ func StartProduct(t testing.TB, o ProductOptions) *Product {
 	// PostgreSQL runs as another user when the test runs as root: that user must be able to reach the folder.
 	data, err := os.MkdirTemp("", "consilium-test-")
 	if err == nil {
-		err = os.Chmod(data, 0o755)
+		err = os.Chmod(data, 0o711)
 	}
 	if err != nil {
 		t.Fatalf("make a data folder: %v", err)
