@@ -26,10 +26,26 @@ func Hosts() ([]string, error) {
 	if err != nil {
 		name = ""
 	}
-	return hostsOf(addrs, name), nil
+	return hostsOf(addrs, outgoing(), name), nil
 }
 
-func hostsOf(addrs []netip.Addr, hostname string) []string {
+// outgoing is the address that this machine speaks to others from, the zero Addr when it has no network. It tells the real
+// network from those of containers and virtual machines. Nothing is sent: "connecting" UDP only chooses a route, here to
+// an address that is nobody's (RFC 5737).
+func outgoing() netip.Addr {
+	conn, err := net.Dial("udp4", "192.0.2.1:9")
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer conn.Close()
+	at, ok := conn.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return at.AddrPort().Addr().Unmap()
+}
+
+func hostsOf(addrs []netip.Addr, outgoing netip.Addr, hostname string) []string {
 	var usable []netip.Addr
 	for _, a := range addrs {
 		a = a.Unmap().WithZone("")
@@ -39,12 +55,14 @@ func hostsOf(addrs []netip.Addr, hostname string) []string {
 	}
 	rank := func(a netip.Addr) int {
 		switch {
-		case a.IsLoopback():
-			return 2
-		case a.Is6():
-			return 1
-		default:
+		case a == outgoing:
 			return 0
+		case a.IsLoopback():
+			return 3
+		case a.Is6():
+			return 2
+		default:
+			return 1
 		}
 	}
 	slices.SortStableFunc(usable, func(a, b netip.Addr) int { return rank(a) - rank(b) })

@@ -223,8 +223,8 @@ func TestHosts(t *testing.T) {
 		netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1"), netip.MustParseAddr("93.184.216.34"), netip.MustParseAddr("fd00::7"),
 		netip.MustParseAddr("fe80::1%eth0"), netip.MustParseAddr("169.254.3.4"), netip.MustParseAddr("192.168.1.7"), netip.MustParseAddr("10.0.0.2"),
 	}
-	want := []string{"192.168.1.7", "10.0.0.2", "fd00::7", "127.0.0.1", "::1", "doctor-pc.local", "localhost"}
-	if diff := cmp.Diff(want, hostsOf(addrs, "Doctor-PC.clinic.example")); diff != "" {
+	want := []string{"10.0.0.2", "192.168.1.7", "fd00::7", "127.0.0.1", "::1", "doctor-pc.local", "localhost"}
+	if diff := cmp.Diff(want, hostsOf(addrs, netip.MustParseAddr("10.0.0.2"), "Doctor-PC.clinic.example")); diff != "" {
 		t.Errorf("hosts (-want +got):\n%s", diff)
 	}
 	mine, err := Hosts()
