@@ -22,6 +22,9 @@ import (
 // A segment that is gone, one that was changed and one that was recorded as garbage all leave a card that says so, the
 // others are shown, and the manifest tells.
 func TestDamagedSegmentsBecomeNamedGaps(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes several archives")
+	}
 	w := newWorld(t)
 	good := camera(t, "green", "160x90", 30, 60)
 	garbage := good
@@ -180,6 +183,9 @@ echo 'no encoder today' >&2; exit 1`)
 // A job that is stopped in the middle leaves no result and no process; the next run takes up its finished pieces and
 // completes it, and one more changes nothing.
 func TestStoppedAndDoneAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes several archives")
+	}
 	w := newWorld(t)
 	a := w.join(0, "A")
 	video := a.track(0, media.VP8, media.Camera, 1)

@@ -198,6 +198,7 @@ func TestPictureAndSoundFit(t *testing.T) {
 	if len(flashes) != 6 || len(beeps) != 6 {
 		t.Fatalf("flashes %v, beeps %v", flashes, beeps)
 	}
+	t.Logf("flashes at %.1f, beeps at %.1f ms", flashes, beeps)
 	for i := range flashes {
 		if d := beeps[i] - flashes[i]; math.Abs(d) > 5 {
 			t.Errorf("second %d: the beep comes %.1f ms after the flash", i, d)
