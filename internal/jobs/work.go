@@ -1,0 +1,136 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// afterTrouble is the pause before a worker asks a queue again that did not answer well.
+const afterTrouble = time.Second
+
+// Work takes jobs one after another and gives each to do, until ctx ends; it returns when do has returned. A job that do
+// returns an error for is offered again later, to any worker; so is one whose worker died or was stopped. do must be
+// safe to run twice, even at the same time: a worker that was cut off from the queue does not know that it lost its job.
+func (q *Queue) Work(ctx context.Context, do func(context.Context, ArchiveJob) error) error {
+	for ctx.Err() == nil {
+		err := q.work(ctx, do)
+		if ctx.Err() != nil {
+			break
+		}
+		q.logger.Warn("jobs cannot be taken", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(afterTrouble):
+		}
+	}
+	return nil
+}
+
+// work takes jobs until something is wrong with the queue, or ctx ends.
+func (q *Queue) work(ctx context.Context, do func(context.Context, ArchiveJob) error) error {
+	c, err := q.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		Durable: consumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.times.ackWait, MaxDeliver: -1,
+		FilterSubject: "job.archive.>",
+	})
+	if err != nil {
+		return fmt.Errorf("prepare consumer %s: %w", consumer, err)
+	}
+	for ctx.Err() == nil {
+		if err := q.takeOne(ctx, c, do); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeOne waits for one job and does it. Without a job it returns nil after a while.
+func (q *Queue) takeOne(ctx context.Context, c jetstream.Consumer, do func(context.Context, ArchiveJob) error) error {
+	waiting, cancel := context.WithTimeout(ctx, q.times.poll)
+	defer cancel()
+	batch, err := c.Fetch(1, jetstream.FetchContext(waiting))
+	if err != nil {
+		return fmt.Errorf("ask for a job: %w", err)
+	}
+	for m := range batch.Messages() {
+		q.handle(ctx, m, do)
+	}
+	err = batch.Error()
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, nats.ErrTimeout) {
+		return nil
+	}
+	return err
+}
+
+// handle runs one job and answers for it.
+func (q *Queue) handle(ctx context.Context, m jetstream.Msg, do func(context.Context, ArchiveJob) error) {
+	var j ArchiveJob
+	err := json.Unmarshal(m.Data(), &j)
+	if err == nil {
+		err = check(j.Consultation, j.Version)
+	}
+	if err != nil {
+		q.logger.Error("a job is dropped: it cannot be read", "subject", m.Subject(), "error", err)
+		q.tell(m.Term())
+		return
+	}
+	logger := q.logger.With("consultation", j.Consultation, "version", j.Version)
+	silence := q.beat(m)
+	err = do(ctx, j)
+	silence()
+	switch {
+	case err == nil:
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		q.tell(m.DoubleAck(last))
+	case ctx.Err() != nil: // this worker stops: another one may have the job at once
+		q.tell(m.Nak())
+		q.tell(q.nc.FlushTimeout(time.Second))
+	default:
+		logger.Warn("a job failed and is offered again", "error", err)
+		q.tell(m.NakWithDelay(q.pause(m)))
+	}
+}
+
+// beat tells the queue again and again that somebody works on m, until the function that it returns is called.
+func (q *Queue) beat(m jetstream.Msg) (silence func()) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		beat := time.NewTicker(q.times.heartbeat)
+		defer beat.Stop()
+		for {
+			select {
+			case <-beat.C:
+				q.tell(m.InProgress())
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
+// pause doubles with every time that the job was offered.
+func (q *Queue) pause(m jetstream.Msg) time.Duration {
+	meta, err := m.Metadata()
+	if err != nil || meta.NumDelivered > 10 {
+		return q.times.lastNak
+	}
+	return min(q.times.lastNak, q.times.firstNak<<max(0, meta.NumDelivered-1))
+}
+
+// tell only logs: an answer that did not arrive means that the job is offered again.
+func (q *Queue) tell(err error) {
+	if err != nil {
+		q.logger.Warn("the queue did not take an answer", "error", err)
+	}
+}
