@@ -243,6 +243,31 @@ func TestAJobSurvivesWhatHappensToItsWorker(t *testing.T) {
 	}
 }
 
+func TestABusyWorkerHoldsNoOtherJobs(t *testing.T) {
+	e, dir := server(t)
+	q, _ := live(t, e)
+	for range 5 {
+		publish(t, q, jobs.ArchiveJob{Consultation: events.NewID(), Version: 1})
+	}
+	busy := make(chan struct{})
+	workers(t, dir, 1, func(ctx context.Context, _ int, _ jobs.ArchiveJob) error {
+		close(busy)
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	<-busy
+	began := time.Now()
+	done := make(chan jobs.ArchiveJob, 10)
+	workers(t, dir, 1, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
+		done <- j
+		return nil
+	})
+	await(t, done, 4)
+	if waited := time.Since(began); waited > 400*time.Millisecond { // ackWait is 500 ms
+		t.Errorf("it took %v", waited)
+	}
+}
+
 func TestAStoppedWorkerGivesItsJobBackAtOnce(t *testing.T) {
 	e, dir := server(t)
 	q, _ := live(t, e)
@@ -316,6 +341,13 @@ func TestWhatIsNoJobIsDropped(t *testing.T) {
 		t.Errorf("done (-want +got):\n%s", diff)
 	}
 	nothing(t, done)
+	c, err := js.Consumer(t.Context(), "JOBS", "archives")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info := c.CachedInfo(); info.NumAckPending > 0 || info.NumPending > 0 {
+		t.Errorf("%d are offered again, %d wait", info.NumAckPending, info.NumPending)
+	}
 	for _, j := range []jobs.ArchiveJob{{Consultation: "*", Version: 1}, {Consultation: good.Consultation}} {
 		if err := q.Publish(t.Context(), j); err == nil {
 			t.Errorf("%+v was queued", j)
