@@ -25,7 +25,7 @@ func BenchmarkForward(b *testing.B) {
 	pub := newPublication(&Peer{room: room}, track{kind: media.Video}, media.VP8, 1, 0, time.Now())
 	for range 7 {
 		s := &subscription{publication: pub, peer: &Peer{room: room}}
-		s.out.Store(&outlet{ssrc: 2, payloadType: 96, stream: sink{}})
+		s.out.Store(&outlet{header: rtp.Header{Version: 2, SSRC: 2, PayloadType: 96}, stream: sink{}})
 		pub.subscribers = append(pub.subscribers, s)
 	}
 	var memory slab
@@ -105,13 +105,6 @@ func connectReceiver(b *testing.B, peer *Peer) {
 	<-gathered
 	answer, _, err := peer.Answer(b.Context(), pc.LocalDescription().SDP, nil)
 	if err != nil {
-		b.Fatal(err)
-	}
-	peer.mu.Lock()
-	done := peer.gathered
-	peer.mu.Unlock()
-	<-done
-	if answer, err = peer.finalAnswer(peer.offer); err != nil {
 		b.Fatal(err)
 	}
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {

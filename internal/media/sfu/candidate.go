@@ -16,7 +16,7 @@ const maxCandidates = 48
 // Reasons of OnCandidateIgnored.
 const (
 	ignoredMDNS      = "mdns"      // a .local name: the client is found by its own checks all the same
-	ignoredTCP       = "tcp"       // this port speaks UDP
+	ignoredTCP       = "tcp"       // a port that listens: this side calls nobody
 	ignoredMalformed = "malformed" //
 	ignoredStale     = "stale"     // of ICE credentials that are not in use
 	ignoredLimit     = "limit"     // more than maxCandidates
@@ -82,6 +82,8 @@ func (p *Peer) takeCandidateLocked(c Candidate, mayHold bool) string {
 	switch {
 	case strings.HasSuffix(parsed.Address(), ".local"):
 		return ignoredMDNS
+	case parsed.TCPType() == ice.TCPTypeActive:
+		return "" // the client would call a TCP port here: nothing to do, and every browser says so
 	case parsed.NetworkType().IsTCP():
 		return ignoredTCP
 	case !foreign && p.candidates.taken >= maxCandidates, foreign && len(p.candidates.held) >= maxCandidates:

@@ -29,7 +29,8 @@ func TestCandidatesThatAreIgnored(t *testing.T) {
 		"candidate:nonsense",
 		strings.Repeat("x", 5000),
 		"candidate:1 1 udp 1 a.local 5000 typ host",
-		"candidate:1 1 tcp 1518280447 192.0.2.7 9 typ host tcptype active",
+		"candidate:1 1 tcp 1518280447 192.0.2.7 9 typ host tcptype active", // what every browser has, and nobody needs to hear of
+		"candidate:1 1 tcp 1518280447 192.0.2.7 4433 typ host tcptype passive",
 		"", // there are no more
 	} {
 		a.peer.AddCandidate(Candidate{Candidate: c})

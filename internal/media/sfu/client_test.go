@@ -17,6 +17,7 @@ import (
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/transport/v5/test"
 	"github.com/pion/webrtc/v4"
 
@@ -134,6 +135,10 @@ func newClientConnection(t *testing.T, options clientOptions) *webrtc.PeerConnec
 	}
 	if options.layers {
 		if err := webrtc.ConfigureSimulcastExtensionHeaders(m); err != nil {
+			t.Fatal(err)
+		}
+		mid := webrtc.RTPHeaderExtensionCapability{URI: sdp.SDESMidURI}
+		if err := m.RegisterHeaderExtension(mid, webrtc.RTPCodecTypeAudio); err != nil {
 			t.Fatal(err)
 		}
 	}

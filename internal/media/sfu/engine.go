@@ -89,9 +89,12 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 	m.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBNACK, Parameter: "pli"}, webrtc.RTPCodecTypeVideo)
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
 		m.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBTransportCC}, kind)
-		// Receive only: nothing is written into a header on the way out. A packet that is sent again is then the same
-		// packet bit for bit, which AES-GCM demands of two packets with one nonce.
-		for _, uri := range []string{sdp.SDESMidURI, sdp.SDESRTPStreamIDURI, sdp.TransportCCURI, absCaptureTimeURI} {
+		// On the way out only what is the same for all packets of a subscription: a packet that is sent again is then the
+		// same packet bit for bit, which AES-GCM demands of two packets with one nonce.
+		if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: sdp.SDESMidURI}, kind); err != nil {
+			return nil, fmt.Errorf("register header extension %s: %w", sdp.SDESMidURI, err)
+		}
+		for _, uri := range []string{sdp.SDESRTPStreamIDURI, sdp.TransportCCURI, absCaptureTimeURI} {
 			extension := webrtc.RTPHeaderExtensionCapability{URI: uri}
 			if err := m.RegisterHeaderExtension(extension, kind, webrtc.RTPTransceiverDirectionRecvonly); err != nil {
 				return nil, fmt.Errorf("register header extension %s: %w", uri, err)

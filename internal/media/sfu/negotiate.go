@@ -12,8 +12,8 @@ import (
 
 // Answer takes an SDP offer of the client and answers it. Sources says where the tracks on the client's sending m-lines
 // come from; a mid that is not in it has no source. Every publication of the room that the client does not get yet is
-// put on a receiving m-line that is free; sending lists all m-lines that carry something now. Candidates of the server
-// come by OnCandidate.
+// put on a receiving m-line that is free; sending lists all m-lines that carry something now. The server's candidates come
+// by OnCandidate, and as a rule stand in the answer too.
 //
 // An offer that is refused (ErrBadSDP and the like) changes nothing. After any other error but ctx's the connection is
 // of no more use.
@@ -26,6 +26,7 @@ func (p *Peer) Answer(ctx context.Context, sdp string, sources map[string]media.
 	if err != nil {
 		return "", nil, fmt.Errorf("answer offer: %w", err)
 	}
+	p.awaitCandidates(ctx, gatherMoment)
 	answer, err = p.finalAnswer(o)
 	if err != nil {
 		return "", nil, fmt.Errorf("answer offer: %w", err)
@@ -44,15 +45,28 @@ func (p *Peer) AnswerComplete(ctx context.Context, sdp string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("answer offer: %w", err)
 	}
+	p.awaitCandidates(ctx, time.Minute)
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("answer offer: gather candidates: %w", err)
+	}
+	return p.finalAnswer(o)
+}
+
+// gatherMoment is how long an answer waits for candidates. There are only those of this machine, so they are found in a
+// few milliseconds, and a client that finds them in the answer need not wait for a message each.
+const gatherMoment = 50 * time.Millisecond
+
+// awaitCandidates waits until this side has found its candidates, but no longer than atMost.
+func (p *Peer) awaitCandidates(ctx context.Context, atMost time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
 	p.mu.Lock()
 	gathered := p.gathered
 	p.mu.Unlock()
 	select {
 	case <-gathered:
 	case <-ctx.Done():
-		return "", fmt.Errorf("answer offer: gather candidates: %w", ctx.Err())
 	}
-	return p.finalAnswer(o)
 }
 
 // takeTurn waits until no other negotiation is on its way.
@@ -165,7 +179,7 @@ func (p *Peer) put(pub *Publication, mid string) error {
 	if transceiver == nil {
 		return fmt.Errorf("no transceiver for m-line %q", mid)
 	}
-	s := &subscription{publication: pub, peer: p}
+	s := &subscription{publication: pub, peer: p, mid: mid}
 	sender, err := p.api.NewRTPSender(s, p.pc.SCTP().Transport())
 	if err != nil {
 		return fmt.Errorf("new sender: %w", err)

@@ -262,3 +262,26 @@ func TestOneLayerOfSeveralIsPublished(t *testing.T) {
 	before := r.Publications()[0].LastPacket()
 	eventually(t, "the layer to go on", func() bool { sendAll(); return r.Publications()[0].LastPacket().After(before) })
 }
+
+func TestPacketsNameTheirMLine(t *testing.T) {
+	r := newSFU(t).NewRoom()
+	a, mic, cam := publisher(t, r, "a")
+	mic.stream()
+	cam.stream()
+	a.await("two publications", func() bool { return len(a.published) == 2 })
+	b := join(t, r, "b", clientOptions{layers: true}) // which brings the extension for mids along
+	b.receive(media.Video)
+	b.receive(media.Audio)
+	if err := b.offer(); err != nil {
+		t.Fatal(err)
+	}
+	for _, pub := range a.publications() {
+		b.await("packets", func() bool { got := b.got[pub.ID()]; return got != nil && len(got.packets) > 10 })
+		mid, packets := b.receivedOf(pub)
+		for _, p := range packets {
+			if ids := p.GetExtensionIDs(); len(ids) != 1 || string(p.GetExtension(ids[0])) != mid {
+				t.Fatalf("a packet on m-line %s has the header %+v", mid, p.Header)
+			}
+		}
+	}
+}

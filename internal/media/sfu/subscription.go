@@ -11,6 +11,7 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 
 	"consilium/internal/media"
@@ -21,6 +22,7 @@ import (
 type subscription struct {
 	publication *Publication
 	peer        *Peer
+	mid         string // of the client's m-line
 	sender      *webrtc.RTPSender
 
 	// seqOffset moves the publisher's sequence numbers so that the first one sent lies in the lower half. A receiver that
@@ -37,9 +39,22 @@ type subscription struct {
 
 // outlet is where packets go.
 type outlet struct {
-	ssrc        uint32
-	payloadType uint8
-	stream      webrtc.TrackLocalWriter
+	header rtp.Header // what is the same in every packet
+	stream webrtc.TrackLocalWriter
+}
+
+// newOutlet prepares packets for pion's stream. Each carries the mid of its m-line (RFC 8843 §9.2) if the client knows
+// the extension: packets may come before the client has seen the answer that announces their SSRC, and Firefox then
+// takes them for those of another m-line, for good.
+func newOutlet(c webrtc.TrackLocalContext, payloadType webrtc.PayloadType, mid string) *outlet {
+	out := &outlet{stream: c.WriteStream(), header: rtp.Header{Version: 2, PayloadType: uint8(payloadType), SSRC: uint32(c.SSRC())}}
+	for _, e := range c.HeaderExtensions() {
+		if e.URI == sdp.SDESMidURI && e.ID < 15 && len(mid) <= 16 { // what the short form of extensions holds
+			// It fails for ids and lengths other than these.
+			_ = out.header.SetExtension(uint8(e.ID), []byte(mid))
+		}
+	}
+	return out
 }
 
 var (
@@ -47,7 +62,8 @@ var (
 	_ webrtc.TrackLocal = (*subscription)(nil)
 )
 
-// RTP sends a packet on. Nothing is copied, and no header extension goes along: their ids are the publisher's.
+// RTP sends a packet on. The payload is not copied, and the publisher's header extensions do not go along: their ids are
+// the publisher's own.
 func (s *subscription) RTP(p *rtp.Packet, _ time.Time) {
 	out := s.out.Load()
 	if out == nil {
@@ -63,10 +79,9 @@ func (s *subscription) RTP(p *rtp.Packet, _ time.Time) {
 // send writes a packet with the header that this subscription gives it. The header is the caller's to provide, because
 // a packet that is sent again comes from another goroutine.
 func (s *subscription) send(out *outlet, header *rtp.Header, p *rtp.Packet) {
-	*header = rtp.Header{
-		Version: 2, Marker: p.Marker, PayloadType: out.payloadType, SSRC: out.ssrc,
-		SequenceNumber: p.SequenceNumber + uint16(s.seqOffset.Load()), Timestamp: p.Timestamp,
-	}
+	*header = out.header
+	header.Marker, header.Timestamp = p.Marker, p.Timestamp
+	header.SequenceNumber = p.SequenceNumber + uint16(s.seqOffset.Load())
 	n, err := out.stream.WriteRTP(header, p.Payload)
 	if err != nil || n == 0 {
 		return // not connected (yet, or any more)
@@ -87,11 +102,11 @@ func (s *subscription) SenderReport(sr media.SenderReport) {
 	// An error says that the connection is not up (any more).
 	_ = s.peer.pc.WriteRTCP([]rtcp.Packet{
 		&rtcp.SenderReport{
-			SSRC: out.ssrc, NTPTime: toNTP(sr.NTP), RTPTime: sr.RTP,
+			SSRC: out.header.SSRC, NTPTime: toNTP(sr.NTP), RTPTime: sr.RTP,
 			PacketCount: s.packets.Load(), OctetCount: s.octets.Load(),
 		},
 		&rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{
-			Source: out.ssrc, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: s.StreamID()}},
+			Source: out.header.SSRC, Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: s.StreamID()}},
 		}}},
 	})
 }
@@ -126,20 +141,20 @@ func (s *subscription) feedback(packet rtcp.Packet) {
 	}
 	switch packet := packet.(type) {
 	case *rtcp.TransportLayerNack:
-		if packet.MediaSSRC == out.ssrc {
+		if packet.MediaSSRC == out.header.SSRC {
 			s.sendAgain(out, packet)
 		}
 	case *rtcp.PictureLossIndication:
-		if packet.MediaSSRC == out.ssrc {
+		if packet.MediaSSRC == out.header.SSRC {
 			s.publication.RequestKeyframe()
 		}
 	case *rtcp.FullIntraRequest:
-		if slices.ContainsFunc(packet.FIR, func(f rtcp.FIREntry) bool { return f.SSRC == out.ssrc }) {
+		if slices.ContainsFunc(packet.FIR, func(f rtcp.FIREntry) bool { return f.SSRC == out.header.SSRC }) {
 			s.publication.RequestKeyframe()
 		}
 	case *rtcp.ReceiverReport:
 		for _, r := range packet.Reports {
-			if r.SSRC == out.ssrc {
+			if r.SSRC == out.header.SSRC {
 				s.peer.counts.missed(r.FractionLost)
 			}
 		}
@@ -174,7 +189,7 @@ func (s *subscription) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParamete
 		if codecOf(params.MimeType) != s.publication.codec {
 			continue
 		}
-		s.out.Store(&outlet{ssrc: uint32(c.SSRC()), payloadType: uint8(params.PayloadType), stream: c.WriteStream()})
+		s.out.Store(newOutlet(c, params.PayloadType, s.mid))
 		return params, nil
 	}
 	return webrtc.RTPCodecParameters{}, fmt.Errorf("send %s: %w", s.publication.codec, webrtc.ErrUnsupportedCodec)
