@@ -23,6 +23,7 @@ import (
 const patience = 20 * time.Second
 
 func logger(t testing.TB) *slog.Logger {
+	t.Helper()
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelError}))
 }
 

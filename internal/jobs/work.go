@@ -18,18 +18,16 @@ const afterTrouble = time.Second
 // returns an error for is offered again later, to any worker; so is one whose worker died or was stopped. do must be
 // safe to run twice, even at the same time: a worker that was cut off from the queue does not know that it lost its job.
 func (q *Queue) Work(ctx context.Context, do func(context.Context, ArchiveJob) error) error {
-	for ctx.Err() == nil {
-		err := q.work(ctx, do)
-		if ctx.Err() != nil {
-			break
+	for {
+		if err := q.work(ctx, do); err != nil && ctx.Err() == nil {
+			q.logger.Warn("jobs cannot be taken", "error", err)
 		}
-		q.logger.Warn("jobs cannot be taken", "error", err)
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-time.After(afterTrouble):
 		}
 	}
-	return nil
 }
 
 // work takes jobs until something is wrong with the queue, or ctx ends.
