@@ -6,6 +6,7 @@
 package signaling
 
 import (
+	"consilium/internal/conference"
 	"consilium/internal/events"
 	"consilium/internal/media"
 )
@@ -90,33 +91,7 @@ type Welcome struct {
 
 // State is the whole truth about the consultation as this participant may see it. It is sent after Join and again after
 // every change; nothing is ever sent as a difference.
-type State struct {
-	Phase        string             `json:"phase"`           // scheduled, open, ended
-	Recording    string             `json:"recording"`       // on, paused, off
-	Since        string             `json:"since,omitempty"` // RFC 3339, when the first participant joined
-	Joined       bool               `json:"joined"`          // whether the receiver of this message is present
-	Participants []ParticipantState `json:"participants"`
-}
-
-// ParticipantState is one participant in State.
-type ParticipantState struct {
-	ID       string       `json:"id"`
-	Name     string       `json:"name"`
-	Role     string       `json:"role"`
-	Present  bool         `json:"present"`
-	Online   bool         `json:"online"`   // present and the connection lives
-	Consent  string       `json:"consent"`  // "", given, refused, withdrawn
-	Recorded string       `json:"recorded"` // yes: bytes reach the disk; no: by policy; waiting: nothing to write yet; failed: bytes should reach the disk and do not
-	Tracks   []TrackState `json:"tracks"`
-}
-
-// TrackState is one track in ParticipantState.
-type TrackState struct {
-	ID     string       `json:"id"`
-	Kind   media.Kind   `json:"kind"`
-	Source media.Source `json:"source"`
-	Muted  bool         `json:"muted"`
-}
+type State = conference.View
 
 // AnsweredTrack says whose track a receiving m-line of the client carries.
 type AnsweredTrack struct {

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"time"
+
+	"consilium/internal/auth"
+	"consilium/internal/blob"
+	"consilium/internal/consultation"
+	"consilium/internal/events"
+)
+
+// archiveFiles are the files of an archive version and their media types.
+var archiveFiles = map[string]string{
+	"archive.mp4":    "video/mp4",
+	"manifest.json":  "application/json",
+	"chapters.vtt":   "text/vtt; charset=utf-8",
+	"events.vtt":     "text/vtt; charset=utf-8",
+	"thumbnails.vtt": "text/vtt; charset=utf-8",
+	"archive.m4a":    "audio/mp4",
+}
+
+// actionFor says what must be allowed to read a file: pictures and sound, or words about them.
+func actionFor(file string) auth.Action {
+	switch file {
+	case "manifest.json", "chapters.vtt", "events.vtt":
+		return auth.ViewManifest
+	default:
+		return auth.ViewArchive
+	}
+}
+
+func (s *Server) routeFiles() {
+	s.mux.HandleFunc("GET "+prefix+"/consultations/{id}/archives/{version}/{file}", s.archiveFile)
+}
+
+// archiveFile serves one file of an archive, with ranges (RFC 9110 §14) so that a player can seek.
+func (s *Server) archiveFile(w http.ResponseWriter, r *http.Request) {
+	if err := s.serveArchiveFile(w, r); err != nil {
+		writeProblem(w, problemOf(s.deps.Logger, err))
+	}
+}
+
+func (s *Server) serveArchiveFile(w http.ResponseWriter, r *http.Request) error {
+	who, err := s.callerOf(r)
+	if err != nil {
+		return err
+	}
+	id, file := r.PathValue("id"), r.PathValue("file")
+	if err := who.may(actionFor(file), id, ""); err != nil {
+		return err
+	}
+	mediaType, ok := archiveFiles[file]
+	version, err := strconv.Atoi(r.PathValue("version"))
+	if !ok || err != nil || version < 1 || !events.ValidID(id) {
+		return blob.ErrNotFound
+	}
+	rendered, err := s.rendered(r.Context(), id, version)
+	if err != nil {
+		return err
+	}
+	key := path.Join(path.Dir(rendered.Key), file)
+	info, err := s.deps.Blobs.Stat(r.Context(), key)
+	if err != nil {
+		return err
+	}
+	content := &blobContent{ctx: r.Context(), store: s.deps.Blobs, key: key, size: info.Bytes}
+	defer content.Close()
+	h := w.Header()
+	h.Set("Content-Type", mediaType)
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("ETag", fmt.Sprintf(`"%s-%d-%s"`, rendered.SHA256[:min(16, len(rendered.SHA256))], info.Bytes, file))
+	if r.URL.Query().Has("download") {
+		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{
+			"filename": fmt.Sprintf("consultation-%s-v%d%s", id, version, path.Ext(file)),
+		}))
+	}
+	http.ServeContent(w, r, file, time.Time{}, content)
+	return nil
+}
+
+// rendered finds the event that says where a version is; archives are immutable and only the log knows them.
+func (s *Server) rendered(ctx context.Context, id string, version int) (events.ArchiveRendered, error) {
+	found := events.ArchiveRendered{}
+	exists := false
+	for stored, err := range s.deps.Log.Read(ctx, id, 1) {
+		if err != nil {
+			return found, err
+		}
+		exists = true
+		if r, ok := stored.Event.(events.ArchiveRendered); ok && r.Version == version {
+			found = r
+		}
+	}
+	switch {
+	case !exists:
+		return found, consultation.ErrUnknown
+	case found.Key == "":
+		return found, blob.ErrNotFound
+	}
+	return found, nil
+}
+
+// blobContent is a blob as http.ServeContent wants it. Seeking costs nothing; reading opens the range from there on.
+type blobContent struct {
+	ctx   context.Context // of the one request that this reader lives in
+	store *blob.Store
+	key   string
+	size  int64
+	at    int64
+	open  io.ReadCloser
+}
+
+func (b *blobContent) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += b.at
+	case io.SeekEnd:
+		offset += b.size
+	}
+	if offset < 0 {
+		return 0, errors.New("seek before the start")
+	}
+	if offset != b.at {
+		b.Close()
+		b.at = offset
+	}
+	return offset, nil
+}
+
+func (b *blobContent) Read(p []byte) (int, error) {
+	if b.at >= b.size {
+		return 0, io.EOF
+	}
+	if b.open == nil {
+		r, err := b.store.Range(b.ctx, b.key, b.at, b.size-b.at)
+		if err != nil {
+			return 0, err
+		}
+		b.open = r
+	}
+	n, err := b.open.Read(p)
+	b.at += int64(n)
+	return n, err
+}
+
+// Close ends the range that is being read.
+func (b *blobContent) Close() error {
+	if b.open == nil {
+		return nil
+	}
+	err := b.open.Close()
+	b.open = nil
+	return err
+}

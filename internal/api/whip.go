@@ -1,0 +1,183 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"consilium/internal/auth"
+	"consilium/internal/media/sfu"
+)
+
+// WHIP (RFC 9725): a device or an encoder publishes with one POST and its join token as bearer.
+
+const (
+	whipPath    = prefix + "/consultations/{id}/whip"
+	sdpType     = "application/sdp"
+	sdpFragType = "application/trickle-ice-sdpfrag"
+	maxSDP      = 64 << 10
+)
+
+func (s *Server) routeWHIP() {
+	s.mux.HandleFunc("POST "+whipPath, s.whip(s.publish))
+	s.mux.HandleFunc("OPTIONS "+whipPath, whipOptions)
+	s.mux.HandleFunc("PATCH "+whipPath+"/{connection}", s.whip(s.patchPublication))
+	s.mux.HandleFunc("DELETE "+whipPath+"/{connection}", s.whip(s.unpublish))
+}
+
+// whip checks the bearer token: it must be the join token of a participant of this very consultation.
+func (s *Server) whip(h func(http.ResponseWriter, *http.Request, caller) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		who, err := s.callerOf(r)
+		if err == nil {
+			err = who.may(auth.Publish, r.PathValue("id"), who.Participant)
+		}
+		if err == nil && who.Participant == "" {
+			err = errForbidden
+		}
+		if err == nil {
+			err = h(w, r, who)
+		}
+		if err != nil {
+			writeProblem(w, problemOf(s.deps.Logger, err))
+		}
+	}
+}
+
+func whipOptions(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Accept-Post", sdpType)
+	w.Header().Set("Allow", "POST, OPTIONS")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) publish(w http.ResponseWriter, r *http.Request, who caller) error {
+	offer, err := readBody(r, sdpType)
+	if err != nil {
+		return err
+	}
+	id := r.PathValue("id")
+	conf, err := s.deps.Manager.Host(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	visitor := visitorOf(who, r)
+	connection, answer, err := conf.Publish(r.Context(), visitor, offer)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", sdpType)
+	h.Set("Location", prefix+"/consultations/"+id+"/whip/"+connection)
+	h.Set("ETag", etagOf(answer))
+	h.Set("Accept-Patch", sdpFragType)
+	for _, server := range s.cfg.ICEServers {
+		for _, u := range server.URLs {
+			h.Add("Link", iceServerLink(u, server.Username, server.Credential))
+		}
+	}
+	w.WriteHeader(http.StatusCreated)
+	_, err = io.WriteString(w, answer)
+	return ignoreGone(err)
+}
+
+// patchPublication takes trickled candidates, or an ICE restart when the fragment names new credentials.
+func (s *Server) patchPublication(w http.ResponseWriter, r *http.Request, who caller) error {
+	body, err := readBody(r, sdpFragType)
+	if err != nil {
+		return err
+	}
+	peer, err := s.publication(r, who)
+	if err != nil {
+		return err
+	}
+	frag, err := parseFragment(body)
+	if err != nil {
+		return problem(http.StatusBadRequest, "bad_sdp", "The fragment cannot be read.")
+	}
+	restart := frag.ufrag != "" && frag.ufrag != iceUfrag(peer.RemoteDescription())
+	if match := r.Header.Get("If-Match"); !restart {
+		switch {
+		case match == "":
+			return problem(http.StatusPreconditionRequired, "if_match_needed", "If-Match with the ETag of the session is needed.")
+		case match != "*" && match != etagOf(peer.LocalDescription()):
+			return problem(http.StatusPreconditionFailed, "session_changed", "The ETag is not that of the current ICE session.")
+		}
+	} else if match != "*" && match != "" {
+		return problem(http.StatusPreconditionFailed, "session_changed", "An ICE restart needs If-Match: *.")
+	}
+	if restart {
+		return s.restart(w, r, peer, frag)
+	}
+	for _, c := range frag.candidates {
+		peer.AddCandidate(c)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// restart answers new ICE credentials with ours: the offer is the last one with the credentials exchanged.
+func (s *Server) restart(w http.ResponseWriter, r *http.Request, peer *sfu.Peer, frag fragment) error {
+	answer, err := peer.AnswerComplete(r.Context(), frag.applyTo(peer.RemoteDescription()))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", sdpFragType)
+	w.Header().Set("ETag", etagOf(answer))
+	_, err = io.WriteString(w, fragmentOf(answer))
+	return ignoreGone(err)
+}
+
+func (s *Server) unpublish(w http.ResponseWriter, r *http.Request, who caller) error {
+	conf, err := s.deps.Manager.Host(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if err := conf.Unpublish(r.Context(), who.Participant, r.PathValue("connection")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (s *Server) publication(r *http.Request, who caller) (*sfu.Peer, error) {
+	conf, err := s.deps.Manager.Host(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return nil, err
+	}
+	return conf.Connection(r.Context(), who.Participant, r.PathValue("connection"))
+}
+
+// readBody reads a small text body of the wanted type.
+func readBody(r *http.Request, want string) (string, error) {
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != want {
+		return "", problem(http.StatusUnsupportedMediaType, "unsupported_media_type", "The body must be "+want+".")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxSDP))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return "", sfu.ErrSDPTooLarge
+	case err != nil:
+		return "", problem(http.StatusBadRequest, "bad_sdp", "The body cannot be read.")
+	}
+	return string(body), nil
+}
+
+// etagOf identifies an ICE session by our user fragment, which changes with every restart.
+func etagOf(localSDP string) string { return `"` + iceUfrag(localSDP) + `"` }
+
+// iceServerLink is one Link header of RFC 9725 §4.6.
+func iceServerLink(url, username, credential string) string {
+	link := fmt.Sprintf(`<%s>; rel="ice-server"`, url)
+	if username != "" {
+		link += fmt.Sprintf(`; username="%s"; credential="%s"; credential-type="password"`,
+			strings.ReplaceAll(username, `"`, ""), strings.ReplaceAll(credential, `"`, ""))
+	}
+	return link
+}
+
+// ignoreGone drops the error of a client that left before the answer was written: there is nobody to tell.
+func ignoreGone(error) error { return nil }

@@ -1,0 +1,248 @@
+package conference
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"consilium/internal/consultation"
+	"consilium/internal/events"
+	"consilium/internal/media"
+	"consilium/internal/media/recorder"
+	"consilium/internal/timeline"
+)
+
+// completeEvery is the pause between two attempts to complete an ended consultation.
+const completeEvery = 500 * time.Millisecond
+
+// closing is how far the end of a consultation has come.
+type closing struct {
+	abandoning bool      // the end for absence was asked for
+	trying     bool      // an attempt is under way beside the loop
+	triedAt    time.Time // of the newest attempt
+}
+
+// missingCause names a segment that did not reach the blob store in time.
+const missingCause = "not_stored"
+
+// checkCompletion completes an ended consultation when every segment is stored, or after Config.GiveUp without those
+// that are not.
+func (c *Conference) checkCompletion(_ context.Context, now time.Time) {
+	if c.state.Phase != consultation.Ended || c.sealing > 0 || c.closing.trying || now.Sub(c.closing.triedAt) < completeEvery {
+		return
+	}
+	c.closing.trying, c.closing.triedAt = true, now
+	giveUp := now.Sub(c.state.EndedAt) > c.m.cfg.GiveUp
+	roles := rolesOf(c.state)
+	c.work(func() {
+		err := c.complete(c.life, giveUp, roles)
+		if err != nil && !errors.Is(err, consultation.ErrNotComplete) && c.life.Err() == nil {
+			c.log.Error("consultation cannot be completed yet", "error", err)
+		}
+		c.box.post(func() { c.closing.trying = false })
+	})
+}
+
+func (c *Conference) complete(ctx context.Context, giveUp bool, roles map[string]string) error {
+	if err := c.writer.Flush(ctx); err != nil {
+		return err
+	}
+	history, err := events.ReadAll(ctx, c.m.deps.Log, c.id)
+	if err != nil {
+		return fmt.Errorf("read consultation: %w", err)
+	}
+	if !giveUp && len(consultation.Fold(history).Unstored()) > 0 {
+		return consultation.ErrNotComplete // before anything is stored for nothing
+	}
+	sheet, err := c.m.storeSheet(ctx, c.id, roles)
+	if err != nil {
+		return err
+	}
+	quality, err := c.quality.store(ctx, c.m.deps.Blobs)
+	if err != nil {
+		return err
+	}
+	decide := func(history []events.Stored) ([]events.Draft, error) {
+		cmd := consultation.Complete{Epoch: c.epoch, Sheet: sheet, Quality: quality}
+		if giveUp {
+			for _, g := range consultation.Fold(history).Unstored() {
+				cmd.Missing = append(cmd.Missing, events.MissingSegment{Segment: g.ID, Cause: missingCause})
+			}
+		}
+		tl, err := timeline.Build(history, history[len(history)-1].Seq)
+		if err != nil {
+			return nil, fmt.Errorf("account for tracks: %w", err)
+		}
+		cmd.Tracks = tl.Accounts()
+		return consultation.Deciding(cmd, c.m.By(""))(history)
+	}
+	_, err = c.m.deps.Appender.Command(ctx, c.id, decide)
+	return err
+}
+
+func rolesOf(s *consultation.State) map[string]string {
+	roles := map[string]string{}
+	for _, p := range s.Participants() {
+		roles[p.ID] = p.Role
+	}
+	return roles
+}
+
+// storeSheet writes the consultation's render sheet to the blob store.
+func (m *Manager) storeSheet(ctx context.Context, id string, roles map[string]string) (events.Blob, error) {
+	sheet, err := m.deps.Directory.SheetOf(ctx, id, roles)
+	if err != nil {
+		return events.Blob{}, fmt.Errorf("render sheet of %s: %w", id, err)
+	}
+	sum := events.HashOf(sheet)
+	key := "sheets/" + id + "/" + sum + ".json"
+	if _, err := m.deps.Blobs.Put(ctx, key, bytes.NewReader(sheet)); err != nil {
+		return events.Blob{}, fmt.Errorf("store render sheet of %s: %w", id, err)
+	}
+	return events.Blob{Key: key, SHA256: sum}, nil
+}
+
+// RequestArchive orders one more version of the archive, with the names of today.
+func (m *Manager) RequestArchive(ctx context.Context, id, actor, layout, profile string) (int, events.Version, error) {
+	history, err := events.ReadAll(ctx, m.deps.Log, id)
+	if err != nil {
+		return 0, events.Version{}, fmt.Errorf("read consultation %s: %w", id, err)
+	}
+	state := consultation.Fold(history)
+	cmd := consultation.RequestArchive{Layout: layout, Profile: profile}
+	if _, err := consultation.Decide(state, cmd, m.deps.Now()); err != nil {
+		return 0, events.Version{}, err
+	}
+	if cmd.Sheet, err = m.storeSheet(ctx, id, rolesOf(state)); err != nil {
+		return 0, events.Version{}, err
+	}
+	version := 0
+	deciding := consultation.Deciding(cmd, m.By(actor))
+	at, err := m.deps.Appender.Command(ctx, id, func(history []events.Stored) ([]events.Draft, error) {
+		drafts, err := deciding(history)
+		for _, d := range drafts {
+			if r, ok := d.Event.(events.ArchiveRequested); ok {
+				version = r.Version
+			}
+		}
+		return drafts, err
+	})
+	return version, at, err
+}
+
+// SegmentStored says in the log that the blob store holds a segment. It is safe to call twice, and it says first what a
+// crash kept from being said: that the segment was opened and sealed. The spool calls it until it succeeds.
+func (m *Manager) SegmentStored(ctx context.Context, s media.Segment, key string) error {
+	if c := m.hosted(s.Room); c != nil {
+		if err := c.flushFacts(ctx); err != nil {
+			return err
+		}
+	}
+	late := false
+	_, err := m.deps.Appender.Command(ctx, s.Room, func(history []events.Stored) ([]events.Draft, error) {
+		state := consultation.Fold(history)
+		late = state.Phase == consultation.Completed || state.Phase == consultation.Archived
+		return m.storedDrafts(state, s, key), nil
+	})
+	if err != nil {
+		return fmt.Errorf("announce segment %s: %w", s.ID, err)
+	}
+	if late {
+		m.orderAgain(s.Room)
+	}
+	return nil
+}
+
+func (m *Manager) storedDrafts(state *consultation.State, s media.Segment, key string) []events.Draft {
+	known, opened := state.Segment(s.ID)
+	if known.Stored {
+		return nil
+	}
+	var facts []events.Event
+	if !opened {
+		facts = append(facts, openedFact(s))
+	}
+	if !known.Sealed {
+		facts = append(facts, sealedFact(s))
+	}
+	return m.about(s.Owner, append(facts, events.SegmentStored{Segment: s.ID, Key: key, Bytes: s.Bytes, SHA256: s.SHA256}))
+}
+
+// AnnounceRecovered says in the log which segments were finished after a crash. It runs before the spool offers them as
+// stored.
+func (m *Manager) AnnounceRecovered(ctx context.Context, recovered []recorder.Recovered) error {
+	for _, r := range recovered {
+		s := r.Segment
+		_, err := m.deps.Appender.Command(ctx, s.Room, func(history []events.Stored) ([]events.Draft, error) {
+			known, opened := consultation.Fold(history).Segment(s.ID)
+			var facts []events.Event
+			if !opened {
+				facts = append(facts, openedFact(s))
+			}
+			if !known.Sealed {
+				facts = append(facts, events.SegmentRecovered{
+					Segment: s.ID, LastRTP: s.LastRTP, EndRTP: s.EndRTP, Frames: s.Frames, Bytes: s.Bytes, SHA256: s.SHA256,
+					LostBytes: r.LostBytes,
+				})
+			}
+			return m.about(s.Owner, facts), nil
+		})
+		if err != nil {
+			return fmt.Errorf("announce recovered segment %s: %w", s.ID, err)
+		}
+	}
+	return nil
+}
+
+// about drafts facts about one participant.
+func (m *Manager) about(participant string, facts []events.Event) []events.Draft {
+	drafts := make([]events.Draft, 0, len(facts))
+	for _, e := range facts {
+		d := events.NewDraft(m.cfg.Source(), m.deps.Now(), e)
+		d.Participant = participant
+		drafts = append(drafts, d)
+	}
+	return drafts
+}
+
+// flushFacts waits until everything that the conference queued so far is in the log.
+func (c *Conference) flushFacts(ctx context.Context) error {
+	select {
+	case <-c.ready:
+		return c.writer.Flush(ctx)
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// orderAgain orders a version with a segment that came after completion, as soon as no other version is being made.
+func (m *Manager) orderAgain(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopping {
+		return
+	}
+	m.running.Go(func() {
+		again := time.NewTicker(completeEvery)
+		defer again.Stop()
+		for {
+			_, _, err := m.RequestArchive(m.life, id, "", "", "")
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, consultation.ErrArchivePending) {
+				m.deps.Logger.Error("archive with a late segment was not ordered", "consultation", id, "error", err)
+				return
+			}
+			select {
+			case <-again.C:
+			case <-m.life.Done():
+				return
+			}
+		}
+	})
+}

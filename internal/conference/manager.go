@@ -1,0 +1,262 @@
+// Package conference runs the live part of consultations: one Conference a consultation, with its room, its recorders
+// and its deadlines.
+//
+// In come the events of the consultation's own stream, what participants send through signaling or WHIP, and what the
+// media switch notices; out go facts for the log. It never decides who may do what (package consultation does), and
+// nothing but the log changes its mind: a command is appended first and followed when it comes back.
+package conference
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"consilium/internal/blob"
+	"consilium/internal/consultation"
+	"consilium/internal/events"
+	"consilium/internal/events/appender"
+	"consilium/internal/media/recorder"
+	"consilium/internal/media/sfu"
+	"consilium/internal/spool"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config of a Manager. The zero value of a duration means its default.
+type Config struct {
+	Node       string // name of this process's node, part of event sources
+	URL        string // where other nodes and browsers reach it
+	QualityDir string // where quality samples are gathered
+	Recorder   recorder.Config
+	Grace      time.Duration // how long a participant whose connection is lost stays present; default 30 s
+	ICETimeout time.Duration // from the first offer to a connected ICE; default 30 s
+	DTLS       time.Duration // from connected ICE to keys; default 10 s
+	FirstMedia time.Duration // from keys to the first packet; default 10 s
+	Stall      time.Duration // how long a track may be silent before that is an event; default 5 s
+	GiveUp     time.Duration // how long completion waits for segments; default 10 min
+	IdleUnload time.Duration // how long a consultation without anybody stays loaded; default 1 min
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	set(&c.Grace, 30*time.Second)
+	set(&c.ICETimeout, 30*time.Second)
+	set(&c.DTLS, 10*time.Second)
+	set(&c.FirstMedia, 10*time.Second)
+	set(&c.Stall, 5*time.Second)
+	set(&c.GiveUp, 10*time.Minute)
+	set(&c.IdleUnload, time.Minute)
+	return c
+}
+
+// Source is the event source of this node.
+func (c Config) Source() string { return "/live/" + c.Node }
+
+// Directory knows the names that the log must not hold.
+type Directory interface {
+	// Names gives the names of all participants of a consultation by id.
+	Names(ctx context.Context, consultation string) (map[string]string, error)
+	// SheetOf encodes the render sheet of a consultation, given the roles of its participants by id.
+	SheetOf(ctx context.Context, consultation string, roles map[string]string) ([]byte, error)
+}
+
+// Deps are the rooms that a Manager works with. All are needed, Registerer apart.
+type Deps struct {
+	Log        events.Log
+	Appender   *appender.Appender
+	SFU        *sfu.SFU
+	Spool      *spool.Spool
+	Blobs      *blob.Store
+	Directory  Directory
+	Now        func() time.Time // conference clock of this process: wall clock at start + monotonic time
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// ErrShutdown says that this process is stopping.
+var ErrShutdown = errors.New("the server is stopping")
+
+// Manager hosts consultations: it loads a Conference when somebody comes and unloads it when its archive is ordered.
+type Manager struct {
+	cfg     Config
+	deps    Deps
+	metrics *metrics
+
+	mu          sync.Mutex // guards conferences and stopping; never held while calling out
+	conferences map[string]*Conference
+	stopping    bool
+	running     sync.WaitGroup // one for each conference and each late order
+	life        context.Context
+	end         context.CancelFunc
+}
+
+// New checks the configuration and makes a Manager that hosts nothing yet.
+func New(cfg Config, deps Deps) (*Manager, error) {
+	if cfg.Node == "" {
+		return nil, errors.New("conference: Config.Node is empty")
+	}
+	if deps.Log == nil || deps.Appender == nil || deps.SFU == nil || deps.Spool == nil || deps.Blobs == nil ||
+		deps.Directory == nil || deps.Now == nil || deps.Logger == nil {
+		return nil, errors.New("conference: a dependency is missing")
+	}
+	life, end := context.WithCancel(context.Background())
+	return &Manager{
+		cfg: cfg.withDefaults(), deps: deps, metrics: newMetrics(deps.Registerer),
+		conferences: map[string]*Conference{}, life: life, end: end,
+	}, nil
+}
+
+// By stamps commands of this node with the actor who wants them.
+func (m *Manager) By(actor string) consultation.By {
+	return consultation.By{Source: m.cfg.Source(), Actor: actor, Now: m.deps.Now}
+}
+
+// Command appends what follows from a command.
+func (m *Manager) Command(ctx context.Context, id, actor string, c consultation.Command) (events.Version, error) {
+	return m.deps.Appender.Command(ctx, id, consultation.Deciding(c, m.By(actor)))
+}
+
+// Host finds the conference of a consultation, and claims it for this process if it is not loaded yet.
+func (m *Manager) Host(ctx context.Context, id string) (*Conference, error) {
+	for {
+		c, fresh, err := m.reserve(id)
+		if err != nil {
+			return nil, err
+		}
+		if fresh {
+			go func() {
+				defer m.running.Done()
+				c.run(m.life)
+				m.forget(c)
+			}()
+		}
+		select {
+		case <-c.ready:
+			select {
+			case <-c.done: // it is over already
+			default:
+				return c, nil
+			}
+		case <-c.done:
+			if c.startErr != nil {
+				return nil, c.startErr
+			}
+		case <-ctx.Done():
+			return nil, fmt.Errorf("host consultation %s: %w", id, ctx.Err())
+		}
+		m.forget(c) // it ended between being found and being asked: load it again
+	}
+}
+
+func (m *Manager) reserve(id string) (c *Conference, fresh bool, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopping {
+		return nil, false, ErrShutdown
+	}
+	if c := m.conferences[id]; c != nil {
+		return c, false, nil
+	}
+	c = newConference(m, id)
+	m.conferences[id] = c
+	m.running.Add(1)
+	return c, true, nil
+}
+
+func (m *Manager) forget(c *Conference) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.conferences[c.id] == c {
+		delete(m.conferences, c.id)
+	}
+}
+
+// hosted finds a loaded conference.
+func (m *Manager) hosted(id string) *Conference {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.conferences[id]
+}
+
+// Run resumes what an earlier process left unfinished, takes care of every consultation that opens, ends or reopens,
+// and stops all conferences when ctx ends: segments are sealed and facts appended before it returns.
+func (m *Manager) Run(ctx context.Context) error {
+	defer m.stop()
+	return m.watch(ctx)
+}
+
+func (m *Manager) stop() {
+	m.mu.Lock()
+	m.stopping = true
+	m.mu.Unlock()
+	m.end()
+	m.running.Wait()
+}
+
+// settle is how long the log must be silent before unfinished consultations are taken up: while the past is read, most
+// that opened have been completed further on.
+const settle = 300 * time.Millisecond
+
+// hostAgain is the pause after a consultation could not be hosted.
+const hostAgain = 5 * time.Second
+
+// watch follows the life of all consultations and hosts those that are open or ended and not completed.
+func (m *Manager) watch(ctx context.Context) error {
+	follow, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type change struct {
+		stored events.Stored
+		err    error
+	}
+	changes := make(chan change)
+	go func() {
+		defer close(changes)
+		filter := events.Filter{Types: []events.Type{
+			events.TypeConsultationOpened, events.TypeConsultationEnded, events.TypeConsultationReopened,
+			events.TypeConsultationCompleted,
+		}}
+		for stored, err := range m.deps.Log.Follow(follow, 0, filter) {
+			select {
+			case changes <- change{stored, err}:
+			case <-follow.Done():
+				return
+			}
+		}
+	}()
+	unfinished := map[string]bool{}
+	quiet := time.NewTimer(settle)
+	defer quiet.Stop()
+	for {
+		select {
+		case ch, ok := <-changes:
+			if !ok {
+				return nil
+			}
+			if ch.err != nil {
+				return fmt.Errorf("watch consultations: %w", ch.err)
+			}
+			if ch.stored.Type == events.TypeConsultationCompleted {
+				delete(unfinished, ch.stored.Subject)
+			} else {
+				unfinished[ch.stored.Subject] = true
+			}
+			quiet.Reset(settle)
+		case <-quiet.C:
+			for id := range unfinished {
+				if _, err := m.Host(ctx, id); err != nil {
+					m.deps.Logger.Error("consultation cannot be hosted", "consultation", id, "error", err)
+					quiet.Reset(hostAgain)
+					continue
+				}
+				delete(unfinished, id)
+			}
+		}
+	}
+}

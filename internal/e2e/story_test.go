@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"consilium/internal/events"
+	"consilium/internal/testenv"
+)
+
+// enter walks a page from its link into the call, as a person would.
+func enter(page *testenv.Page, link string) {
+	page.Navigate(link)
+	page.Click("Continue")
+	page.Click("I agree")
+	page.Click("Join")
+}
+
+// seesAndHears waits until media of the other participant is really decoded: frames and sound packets that keep coming.
+// The element's own clock proves nothing, since it runs on over a dead stream.
+func seesAndHears(page *testenv.Page, who, other string) {
+	page.WaitFor(fmt.Sprintf("%s sees %s move", who, other), fmt.Sprintf(`await (async () => {
+		const v = document.querySelector('video[data-participant="%s"]');
+		const a = document.querySelector('audio[data-participant="%s"]');
+		if (!v || !a || !a.srcObject) return false;
+		const frames = () => v.getVideoPlaybackQuality().totalVideoFrames;
+		const first = frames(), at = a.currentTime;
+		await new Promise((r) => setTimeout(r, 700));
+		return frames() - first >= 3 && a.currentTime > at;
+	})()`, other, other))
+}
+
+// shot keeps a picture of the page where CONSILIUM_SHOTS names a folder, for people to look at.
+func shot(t *testing.T, page *testenv.Page, name string) {
+	t.Helper()
+	dir := os.Getenv("CONSILIUM_SHOTS")
+	if dir == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), page.Screenshot(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The main job as a newcomer meets it: two browsers hold a recorded consultation, and its archive plays in the page.
+func TestTwoBrowsersHoldAConsultation(t *testing.T) {
+	p := testenv.StartProduct(t, testenv.ProductOptions{})
+	service := as(t, p, "service")
+	c := service.schedule("Knee, second visit", "required",
+		person{Name: "Dr Ada Novak", Role: "clinician"}, person{Name: "Pat Maly", Role: "patient"})
+	doctor, patient := c.Participants[0], c.Participants[1]
+
+	doctorPage := testenv.NewChromium(t, testenv.ChromiumOptions{})
+	enter(doctorPage.Page, doctor.JoinURL)
+	patientPage := testenv.NewChromium(t, testenv.ChromiumOptions{Width: 390, Height: 844})
+	patientPage.Navigate(patient.JoinURL)
+	shot(t, patientPage.Page, "check")
+	patientPage.Click("Continue")
+	shot(t, patientPage.Page, "notice")
+	patientPage.Click("I agree")
+	patientPage.Click("Join")
+
+	seesAndHears(doctorPage.Page, "the doctor", patient.ID)
+	seesAndHears(patientPage.Page, "the patient", doctor.ID)
+	doctorPage.WaitFor("the recording is said to be on", `document.querySelector('[data-testid=recording]')?.dataset.recording === 'on'`)
+	time.Sleep(5 * time.Second) // the length of the consultation, nothing is waited for
+	shot(t, doctorPage.Page, "call-doctor")
+	shot(t, patientPage.Page, "call-patient")
+
+	// The patient's tab is reloaded in the middle: the same participant, no second consent.
+	patientPage.Evaluate("location.reload()", nil)
+	seesAndHears(doctorPage.Page, "the doctor, after the patient's reload,", patient.ID)
+	time.Sleep(2 * time.Second)
+	patientPage.Click("Leave")
+	service.waitEvent(c.ID, events.TypeParticipantLeft, patient.ID, 20*time.Second)
+	time.Sleep(time.Second)
+	doctorPage.Click("End consultation")
+	doctorPage.Click("End for everybody")
+	service.waitEvent(c.ID, events.TypeConsultationEnded, "", 20*time.Second)
+
+	library := testenv.NewChromium(t, testenv.ChromiumOptions{})
+	library.Navigate(p.URL + "/consultations#token=" + p.Command("token", "--role", "compliance"))
+	library.WaitText("Knee, second visit")
+	shot(t, library.Page, "library")
+	got := service.awaitArchive(c.ID, 1, 2*time.Minute)
+	if got.State != "ready" {
+		t.Fatalf("archive: %+v", got)
+	}
+	library.ClickRole("link", "Knee, second visit")
+	library.WaitFor("the archive can be played", `document.querySelector('video[data-testid=archive-video]')?.readyState >= 2`)
+	shot(t, library.Page, "consultation")
+
+	given := 0
+	for _, e := range service.events(c.ID) {
+		if e.Type == events.TypeConsentGiven {
+			given++
+		}
+	}
+	if given != 2 {
+		t.Errorf("consent was asked %d times, want once of each", given)
+	}
+}
