@@ -53,7 +53,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	metrics := telemetry.NewMetrics()
-	closeMetrics, err := serveMetrics(s.MetricsListen, metrics, logger)
+	closeMetrics, err := serveMetrics(ctx, s.MetricsListen, metrics, logger)
 	if err != nil {
 		return err
 	}
@@ -85,22 +85,22 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
-	if version, err := tool.Version(ctx); err != nil {
+	version, err := tool.Version(ctx)
+	if err != nil {
 		logger.Warn("archives will fail until this is mended", "error", err)
-	} else {
-		logger.Info("stitcher is ready", "tool", version)
 	}
-	err = worker.Run(ctx, queue)
+	logger.Info("stitcher is ready", "tool", version)
+	ended := worker.Run(ctx, queue)
 	logger.Info("stitcher stops")
-	return stopped(ctx, err)
+	return stopped(ctx, ended)
 }
 
 // stopped forgets an error that only says that the process was told to stop.
 func stopped(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // retry is the pause between two attempts to find what live makes.
@@ -121,10 +121,10 @@ func connect(ctx context.Context, s settings, m *telemetry.Metrics, logger *slog
 	}
 	for told := false; ; told = true {
 		queue, err := jobs.New(ctx, log.Conn(), logger)
-		if err == nil {
+		switch {
+		case err == nil:
 			return log, queue, nil
-		}
-		if !told {
+		case !told:
 			logger.Info("stitcher waits for the queue", "error", err)
 		}
 		select {
@@ -137,11 +137,11 @@ func connect(ctx context.Context, s settings, m *telemetry.Metrics, logger *slog
 }
 
 // serveMetrics answers scrapes until the returned function is called.
-func serveMetrics(listen string, m *telemetry.Metrics, logger *slog.Logger) (func(), error) {
+func serveMetrics(ctx context.Context, listen string, m *telemetry.Metrics, logger *slog.Logger) (func(), error) {
 	if listen == "" {
 		return func() {}, nil
 	}
-	l, err := net.Listen("tcp", listen)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}

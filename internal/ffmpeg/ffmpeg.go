@@ -82,7 +82,7 @@ func (t *Tool) Own(dir string) error {
 	if err := t.owner.own(dir); err != nil {
 		return fmt.Errorf("give %s to the user of ffmpeg: %w", dir, err)
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := os.Chmod(dir, 0o700); err != nil { //nolint:gosec // a folder has to be entered
 		return fmt.Errorf("close %s to others: %w", dir, err)
 	}
 	return nil

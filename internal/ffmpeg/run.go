@@ -126,7 +126,7 @@ func (t *Tool) start(ctx context.Context, dir, path string, c Command, cage *cag
 	defer progress.Close()
 	cmd.ExtraFiles = []*os.File{write}
 	err = cmd.Start()
-	write.Close()
+	_ = write.Close() // the child has its own
 	if err != nil {
 		return Result{}, err
 	}
@@ -137,7 +137,7 @@ func (t *Tool) start(ctx context.Context, dir, path string, c Command, cage *cag
 	err = cmd.Wait()
 	if ctx.Err() != nil {
 		// A stray child may hold the pipe open; nobody waits for its progress.
-		progress.Close()
+		_ = progress.Close()
 	}
 	res := Result{Frames: <-frames, Log: log.String(), DecodeErrors: log.decodeErrors}
 	if err == nil && c.Frames > 0 && res.Frames != c.Frames {

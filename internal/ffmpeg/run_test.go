@@ -34,7 +34,7 @@ func newTool(t *testing.T, cfg Config) (*Tool, string) {
 		}
 	}
 	cfg.Registerer = prometheus.NewRegistry()
-	tool, err := New(cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	tool, err := New(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,8 +170,11 @@ func TestComposeDrawsEveryTileInItsPlace(t *testing.T) {
 			x, y int
 			c    color.RGBA
 		}{
-			{"the first tile", 320, 360, red}, {"the second tile", 960, 360, blue}, {"the overlay", 50, 25, white},
-			{"beside the second tile", 750, 360, back}, {"below the tiles", 640, 650, back},
+			{"the first tile", 320, 360, red},
+			{"the second tile", 960, 360, blue},
+			{"the overlay", 50, 25, white},
+			{"beside the second tile", 750, 360, back},
+			{"below the tiles", 640, 650, back},
 		} {
 			if got := at(want.x, want.y); !near(got, want.c) {
 				t.Errorf("frame %d: %s is %v, want %v", frame, want.what, got, want.c)

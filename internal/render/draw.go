@@ -43,8 +43,10 @@ func textSize(cell int) int { return min(max(cell/16, 13), 32) }
 // frame draws the line around a picture and the name in its lower left corner.
 func (p *Painter) frame(img *image.RGBA, t Tile) {
 	for _, edge := range []image.Rectangle{
-		{t.Cell.Min, image.Pt(t.Cell.Max.X, t.Cell.Min.Y+border)}, {image.Pt(t.Cell.Min.X, t.Cell.Max.Y-border), t.Cell.Max},
-		{t.Cell.Min, image.Pt(t.Cell.Min.X+border, t.Cell.Max.Y)}, {image.Pt(t.Cell.Max.X-border, t.Cell.Min.Y), t.Cell.Max},
+		{t.Cell.Min, image.Pt(t.Cell.Max.X, t.Cell.Min.Y+border)},
+		{image.Pt(t.Cell.Min.X, t.Cell.Max.Y-border), t.Cell.Max},
+		{t.Cell.Min, image.Pt(t.Cell.Min.X+border, t.Cell.Max.Y)},
+		{image.Pt(t.Cell.Max.X-border, t.Cell.Min.Y), t.Cell.Max},
 	} {
 		fill(img, edge, canvasColor)
 	}

@@ -67,9 +67,9 @@ func (p *Painter) shape(text []rune, size int) line {
 	lines, _ := p.wrapper.WrapParagraph(shaping.WrapConfig{Direction: in.Direction}, 1<<24, text, shaping.NewSliceIterator(runs))
 	var out line
 	for _, l := range lines {
-		l := slices.Clone(l)
-		slices.SortStableFunc(l, func(a, b shaping.Output) int { return int(a.VisualIndex - b.VisualIndex) })
-		out.runs = append(out.runs, l...)
+		seen := slices.Clone(l)
+		slices.SortStableFunc(seen, func(a, b shaping.Output) int { return int(a.VisualIndex - b.VisualIndex) })
+		out.runs = append(out.runs, seen...)
 	}
 	var advance fixed.Int26_6
 	for _, r := range out.runs {

@@ -64,8 +64,9 @@ func (w *words) marker(event, name string) (string, bool) {
 		return w.resumed, true
 	case events.TypeConsultationEnded:
 		return w.ends, true
+	default:
+		return "", false
 	}
-	return "", false
 }
 
 var languages = map[string]*words{

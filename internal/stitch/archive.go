@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -44,7 +43,7 @@ func (w *Worker) mux(ctx context.Context, j *job) error {
 		files[pieceListFile] = ffmpeg.PieceList(names)
 	}
 	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(j.dir, name), []byte(text), 0o644); err != nil {
+		if err := writeFile(filepath.Join(j.dir, name), []byte(text)); err != nil {
 			return err
 		}
 	}

@@ -93,7 +93,7 @@ func (o *overlays) write(dir string, scene int, ways []render.Way) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, render.OverlayFile), overlay, 0o644)
+	return writeFile(filepath.Join(dir, render.OverlayFile), overlay)
 }
 
 func (o *overlays) of(scene int) ([]byte, error) {
@@ -166,7 +166,7 @@ func (j *job) writeTile(path string, pic *render.Picture, c render.Chunk) error 
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	f, err := create(path)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ const staleAfter = 24 * time.Hour
 
 // sweep makes the work folder and removes what jobs left there long ago.
 func (w *Worker) sweep() error {
-	if err := os.MkdirAll(w.cfg.Dir, 0o711); err != nil {
+	if err := os.MkdirAll(w.cfg.Dir, 0o700); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(w.cfg.Dir)
@@ -57,6 +57,21 @@ func (w *Worker) jobFolder(consultation string, version int) (string, error) {
 	}
 	now := w.cfg.Now()
 	return dir, os.Chtimes(dir, now, now)
+}
+
+// create opens a new file that ffmpeg may read. Its folder is closed to everybody else.
+func create(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644) //nolint:gosec // ffmpeg runs as another user
+}
+
+// writeFile writes a file that ffmpeg may read.
+func writeFile(path string, content []byte) error {
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
 }
 
 // openFolder makes a folder that ffmpeg may write into.

@@ -219,7 +219,7 @@ func (w *Worker) tellWhile(ctx context.Context, j *job) func() {
 func (j *job) closeSegments() {
 	for _, s := range j.segments {
 		if s.file != nil {
-			s.file.Close()
+			_ = s.file.Close() // it was only read
 		}
 	}
 }

@@ -3,7 +3,7 @@ package stitch
 import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
-	archives *prometheus.CounterVec // by code: ok or a failure's
+	archives *prometheus.CounterVec // by result: ok or a failure's code
 	seconds  *prometheus.HistogramVec
 	speed    prometheus.Histogram
 	lost     *prometheus.CounterVec // by cause
@@ -13,8 +13,8 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		archives: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "consilium_stitch_archives_total", Help: "Archive jobs that ended, by code: ok, or that of the failure.",
-		}, []string{"code"}),
+			Name: "consilium_stitch_archives_total", Help: "Archive jobs that ended, by result: ok, or the code of the failure.",
+		}, []string{"result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "consilium_stitch_stage_seconds", Help: "How long a stage of a job took.",
 			Buckets: prometheus.ExponentialBuckets(0.1, 3, 10),

@@ -71,7 +71,7 @@ func (w *Worker) encodeMix(ctx context.Context, j *job, dir string, runs []run) 
 	read, write := io.Pipe()
 	group.Go(func() error {
 		_, err := w.deps.FFmpeg.Run(ctx, dir, cmd, ffmpeg.Pipes{Stdin: read})
-		read.CloseWithError(errEncoderGone)
+		_ = read.CloseWithError(errEncoderGone) // it never fails
 		return err
 	})
 	group.Go(func() error {
@@ -81,7 +81,7 @@ func (w *Worker) encodeMix(ctx context.Context, j *job, dir string, runs []run) 
 			}
 		}}
 		err := m.write(ctx, write, j.plan.Samples())
-		write.CloseWithError(err) // nil is the end of the sound
+		_ = write.CloseWithError(err) // it never fails; nil is the end of the sound
 		if errors.Is(err, errEncoderGone) {
 			return nil // the encoder says why
 		}
@@ -176,7 +176,7 @@ type voice struct {
 func (m *mixer) play(ctx context.Context, number int, r run) (*voice, error) {
 	name := fmt.Sprintf("v%04d.ogg", number)
 	path := filepath.Join(m.dir, name)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	f, err := create(path)
 	if err != nil {
 		return nil, err
 	}
@@ -197,14 +197,14 @@ func (m *mixer) play(ctx context.Context, number int, r run) (*voice, error) {
 			m.lost(r)
 			err = nil
 		}
-		write.CloseWithError(err) // nil is the end of the file
+		_ = write.CloseWithError(err) // it never fails; nil is the end of the file
 		return err
 	})
 	stop := func() {
 		cancel()
-		read.Close()
-		_ = decoder.Wait() // its error has reached the reader, or nobody needs the rest
-		os.Remove(path)    // otherwise it goes with the folder
+		_ = read.Close()    // it never fails
+		_ = decoder.Wait()  // its error has reached the reader, or nobody needs the rest
+		_ = os.Remove(path) // otherwise it goes with the folder
 	}
 	return &voice{run: r, in: source{r: read}, stop: stop}, nil
 }

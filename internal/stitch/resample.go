@@ -76,13 +76,19 @@ func (s *source) at(place float64) (frame, error) {
 	}
 	kernel := &kernels[int(math.Round((place-whole)*phases))]
 	var out frame
-	for i, weight := range kernel {
-		n := first + int64(i) - s.base
-		if n < 0 || n >= int64(len(s.held)) {
-			continue
+	n := first - s.base
+	if n >= 0 && n+taps <= int64(len(s.held)) {
+		near := (*[taps]frame)(s.held[n:])
+		for i, weight := range kernel {
+			out[0] += weight * near[i][0]
+			out[1] += weight * near[i][1]
 		}
-		for c := range out {
-			out[c] += weight * s.held[n][c]
+		return out, nil
+	}
+	for i, weight := range kernel {
+		if k := n + int64(i); k >= 0 && k < int64(len(s.held)) {
+			out[0] += weight * s.held[k][0]
+			out[1] += weight * s.held[k][1]
 		}
 	}
 	return out, nil

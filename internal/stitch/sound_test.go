@@ -22,20 +22,48 @@ func TestRuns(t *testing.T) {
 		phases shifts
 		want   [][]knot
 	}{
-		{"files that go on are one run", []timeline.Clip{clip("a", 0, 1000, 0, 1), clip("b", 1000, 2000, 0, 1)}, nil,
-			[][]knot{{{0, 0}, {48000, 48000}, {96000, 96000}}}},
-		{"a pause parts them", []timeline.Clip{clip("a", 0, 1000, 0, 1), clip("b", 1100, 2100, 0, 1)}, nil,
-			[][]knot{{{0, 0}, {48000, 48000}}, {{52800, 0}, {100800, 48000}}}},
-		{"an overlap that was cut parts them", []timeline.Clip{clip("a", 0, 900, 0, 1), clip("b", 900, 1900, 0, 1)}, nil,
-			[][]knot{{{0, 0}, {43200, 43200}}, {{43200, 0}, {91200, 48000}}}},
-		{"a clip from the middle of a file is a run of its own", []timeline.Clip{clip("a", 0, 500, 0, 1), clip("a", 500, 700, 500, 1)}, nil,
-			[][]knot{{{0, 0}, {24000, 24000}}, {{24000, 24000}, {33600, 33600}}}},
-		{"a fast clock is played faster", []timeline.Clip{clip("a", 0, 1000, 0, 1.0001)}, nil,
-			[][]knot{{{0, 0}, {48000, 48004.8}}}},
-		{"sound follows the phase of the picture", []timeline.Clip{clip("a", 1000, 2000, 0, 1)}, shifts{{0, 0.3}},
-			[][]knot{{{47520, 0}, {95520, 48000}}}},
-		{"a phase is not made up for within a second", []timeline.Clip{clip("a", 0, 1000, 0, 1), clip("b", 1000, 2000, 0, 1)}, shifts{{0, 0}, {1000 * ms, 0.5}},
-			[][]knot{{{0, 0}, {48000, 48000}, {96000, 96000}}}},
+		{
+			"files that go on are one run",
+			[]timeline.Clip{clip("a", 0, 1000, 0, 1), clip("b", 1000, 2000, 0, 1)},
+			nil,
+			[][]knot{{{0, 0}, {48000, 48000}, {96000, 96000}}},
+		},
+		{
+			"a pause parts them",
+			[]timeline.Clip{clip("a", 0, 1000, 0, 1), clip("b", 1100, 2100, 0, 1)},
+			nil,
+			[][]knot{{{0, 0}, {48000, 48000}}, {{52800, 0}, {100800, 48000}}},
+		},
+		{
+			"an overlap that was cut parts them",
+			[]timeline.Clip{clip("a", 0, 900, 0, 1), clip("b", 900, 1900, 0, 1)},
+			nil,
+			[][]knot{{{0, 0}, {43200, 43200}}, {{43200, 0}, {91200, 48000}}},
+		},
+		{
+			"a clip from the middle of a file is a run of its own",
+			[]timeline.Clip{clip("a", 0, 500, 0, 1), clip("a", 500, 700, 500, 1)},
+			nil,
+			[][]knot{{{0, 0}, {24000, 24000}}, {{24000, 24000}, {33600, 33600}}},
+		},
+		{
+			"a fast clock is played faster",
+			[]timeline.Clip{clip("a", 0, 1000, 0, 1.0001)},
+			nil,
+			[][]knot{{{0, 0}, {48000, 48004.8}}},
+		},
+		{
+			"sound follows the phase of the picture",
+			[]timeline.Clip{clip("a", 1000, 2000, 0, 1)},
+			shifts{{0, 0.3}},
+			[][]knot{{{47520, 0}, {95520, 48000}}},
+		},
+		{
+			"a phase is not made up for within a second",
+			[]timeline.Clip{clip("a", 0, 1000, 0, 1), clip("b", 1000, 2000, 0, 1)},
+			shifts{{0, 0}, {1000 * ms, 0.5}},
+			[][]knot{{{0, 0}, {48000, 48000}, {96000, 96000}}},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,7 +163,11 @@ func TestLimiter(t *testing.T) {
 		}
 	}
 	out := make([]frame, 0, len(in))
-	for _, f := range append(in, make([]frame, lookAhead-1)...) {
+	for i := range len(in) + lookAhead - 1 {
+		var f frame
+		if i < len(in) {
+			f = in[i]
+		}
 		out = append(out, l.next(f))
 	}
 	out = out[lookAhead-1:]

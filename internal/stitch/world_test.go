@@ -36,7 +36,6 @@ type world struct {
 	appender     *appender.Appender
 	blobs        *blob.Store
 	dir          string // work folder of the stitcher
-	pending      []events.Draft
 	sheet        render.Sheet
 	requests     int
 }
@@ -65,7 +64,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func (w *world) at(ms int64) time.Time { return w.zero.Add(time.Duration(ms) * time.Millisecond) }
 
