@@ -56,6 +56,7 @@ func emptyField(v reflect.Value) string {
 			}
 		}
 		return ""
+	default:
 	}
 	if v.IsZero() {
 		return v.Kind().String()

@@ -5,7 +5,7 @@ import "time"
 // Hurry makes the times of Work those of a test.
 func (q *Queue) Hurry() {
 	q.times = times{
-		ackWait: 500 * time.Millisecond, heartbeat: 100 * time.Millisecond, poll: time.Second,
+		ackWait: time.Second, heartbeat: 100 * time.Millisecond, poll: time.Second,
 		firstNak: 20 * time.Millisecond, lastNak: 100 * time.Millisecond,
 	}
 }

@@ -67,7 +67,6 @@ func open(t testing.TB, l *natslog.Log) *jobs.Queue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q.Hurry()
 	return q
 }
 
@@ -80,13 +79,23 @@ func publish(t testing.TB, q *jobs.Queue, js ...jobs.ArchiveJob) {
 	}
 }
 
-// workers runs n stitchers until the test ends or the returned function is called, which waits for them.
+// workers runs n stitchers until the test ends or the returned function is called, which waits for them. A job that one
+// of them does not answer for comes again after 30 s, which no test waits for.
 func workers(t testing.TB, dir string, n int, do func(ctx context.Context, worker int, j jobs.ArchiveJob) error) (stop func()) {
+	t.Helper()
+	var queues []*jobs.Queue
+	for range n {
+		q, _ := stitcher(t, dir)
+		queues = append(queues, q)
+	}
+	return work(t, queues, do)
+}
+
+func work(t testing.TB, queues []*jobs.Queue, do func(ctx context.Context, worker int, j jobs.ArchiveJob) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	for i := range n {
-		q, _ := stitcher(t, dir)
+	for i, q := range queues {
 		running.Go(func() {
 			if err := q.Work(ctx, func(ctx context.Context, j jobs.ArchiveJob) error { return do(ctx, i, j) }); err != nil {
 				t.Errorf("worker %d: %v", i, err)
@@ -117,20 +126,37 @@ func await[T any](t testing.TB, c <-chan T, n int) []T {
 	return all
 }
 
-// nothing fails when something more comes within a while.
-func nothing[T any](t testing.TB, c <-chan T) {
+// idle waits until every job is answered for, and fails when something more has come to c.
+func idle[T any](t testing.TB, l *natslog.Log, c <-chan T) {
 	t.Helper()
+	js, err := jetstream.New(l.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		c, err := js.Consumer(t.Context(), "JOBS", "archives")
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := c.CachedInfo()
+		if info.NumAckPending == 0 && info.NumPending == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d jobs have no answer, %d wait", info.NumAckPending, info.NumPending)
+		}
+	}
 	select {
 	case v := <-c:
 		t.Errorf("too much came: %v", v)
-	case <-time.After(800 * time.Millisecond): // longer than ackWait: what was not answered for would be here again
+	default:
 	}
 }
 
 func TestEveryJobIsDoneOnceByOneOfTheWorkers(t *testing.T) {
 	t.Cleanup(test.CheckRoutines(t))
 	e, dir := server(t)
-	q, _ := live(t, e)
+	q, l := live(t, e)
 	const n = 30
 	done := make(chan jobs.ArchiveJob, 10*n)
 	var busy [3]atomic.Int32
@@ -150,7 +176,7 @@ func TestEveryJobIsDoneOnceByOneOfTheWorkers(t *testing.T) {
 		want = append(want, j)
 	}
 	got := await(t, done, n)
-	nothing(t, done)
+	idle(t, l, done)
 	sorted := func(js []jobs.ArchiveJob) []jobs.ArchiveJob {
 		return slices.SortedFunc(slices.Values(js), func(a, b jobs.ArchiveJob) int { return strings.Compare(a.Consultation, b.Consultation) })
 	}
@@ -161,7 +187,7 @@ func TestEveryJobIsDoneOnceByOneOfTheWorkers(t *testing.T) {
 
 func TestTheSameJobIsQueuedOnceAndTheNextVersionAgain(t *testing.T) {
 	e, dir := server(t)
-	q, _ := live(t, e)
+	q, l := live(t, e)
 	c := events.NewID()
 	first, second := jobs.ArchiveJob{Consultation: c, Version: 1}, jobs.ArchiveJob{Consultation: c, Version: 2}
 	done := make(chan jobs.ArchiveJob, 10)
@@ -172,7 +198,7 @@ func TestTheSameJobIsQueuedOnceAndTheNextVersionAgain(t *testing.T) {
 	})
 	await(t, done, 1)
 	publish(t, q, first) // also when it is done
-	nothing(t, done)
+	idle(t, l, done)
 	publish(t, q, second)
 	if diff := cmp.Diff([]jobs.ArchiveJob{second}, await(t, done, 1)); diff != "" {
 		t.Errorf("after the retry (-want +got):\n%s", diff)
@@ -193,7 +219,7 @@ func TestAJobSurvivesWhatHappensToItsWorker(t *testing.T) {
 			return ctx.Err()
 		}, 2},
 		{"it takes much longer than a silent worker may", func(context.Context, func()) error {
-			time.Sleep(1500 * time.Millisecond)
+			time.Sleep(2500 * time.Millisecond)
 			return nil
 		}, 1},
 	}
@@ -201,13 +227,16 @@ func TestAJobSurvivesWhatHappensToItsWorker(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Cleanup(test.CheckRoutines(t))
 			e, dir := server(t)
-			q, _ := live(t, e)
+			q, l := live(t, e)
 			j := jobs.ArchiveJob{Consultation: events.NewID(), Version: 1}
 			publish(t, q, j)
 
 			var tries atomic.Int32
 			done := make(chan jobs.ArchiveJob, 10)
 			first, connection := stitcher(t, dir)
+			second, _ := stitcher(t, dir)
+			first.Hurry()
+			second.Hurry()
 			ctx, cancel := context.WithCancel(t.Context())
 			var running sync.WaitGroup
 			t.Cleanup(running.Wait)
@@ -228,7 +257,7 @@ func TestAJobSurvivesWhatHappensToItsWorker(t *testing.T) {
 				})
 			})
 			<-taken
-			workers(t, dir, 1, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
+			work(t, []*jobs.Queue{second}, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
 				tries.Add(1)
 				done <- j
 				return nil
@@ -236,7 +265,7 @@ func TestAJobSurvivesWhatHappensToItsWorker(t *testing.T) {
 			if diff := cmp.Diff([]jobs.ArchiveJob{j}, await(t, done, 1)); diff != "" {
 				t.Errorf("done (-want +got):\n%s", diff)
 			}
-			nothing(t, done)
+			idle(t, l, done)
 			if n := int(tries.Load()); n != tt.tries {
 				t.Errorf("%d tries, want %d", n, tt.tries)
 			}
@@ -250,23 +279,19 @@ func TestABusyWorkerHoldsNoOtherJobs(t *testing.T) {
 	for range 5 {
 		publish(t, q, jobs.ArchiveJob{Consultation: events.NewID(), Version: 1})
 	}
-	busy := make(chan struct{})
+	busy := make(chan struct{}, 5)
 	workers(t, dir, 1, func(ctx context.Context, _ int, _ jobs.ArchiveJob) error {
-		close(busy)
+		busy <- struct{}{}
 		<-ctx.Done()
 		return ctx.Err()
 	})
 	<-busy
-	began := time.Now()
 	done := make(chan jobs.ArchiveJob, 10)
 	workers(t, dir, 1, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
 		done <- j
 		return nil
 	})
 	await(t, done, 4)
-	if waited := time.Since(began); waited > 400*time.Millisecond { // ackWait is 500 ms
-		t.Errorf("it took %v", waited)
-	}
 }
 
 func TestAStoppedWorkerGivesItsJobBackAtOnce(t *testing.T) {
@@ -281,16 +306,12 @@ func TestAStoppedWorkerGivesItsJobBackAtOnce(t *testing.T) {
 	publish(t, q, jobs.ArchiveJob{Consultation: events.NewID(), Version: 1})
 	<-taken
 	stop()
-	began := time.Now()
 	done := make(chan jobs.ArchiveJob, 1)
 	workers(t, dir, 1, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
 		done <- j
 		return nil
 	})
 	await(t, done, 1)
-	if waited := time.Since(began); waited > 400*time.Millisecond { // ackWait is 500 ms
-		t.Errorf("it took %v", waited)
-	}
 }
 
 func TestAJobThatFailsForeverDoesNotStopTheOthers(t *testing.T) {
@@ -300,7 +321,9 @@ func TestAJobThatFailsForeverDoesNotStopTheOthers(t *testing.T) {
 	good := jobs.ArchiveJob{Consultation: events.NewID(), Version: 1}
 	done := make(chan jobs.ArchiveJob, 10)
 	var failures atomic.Int32
-	workers(t, dir, 1, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
+	worker, _ := stitcher(t, dir)
+	worker.Hurry()
+	work(t, []*jobs.Queue{worker}, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
 		if j == bad {
 			failures.Add(1)
 			return errors.New("no")
@@ -341,14 +364,7 @@ func TestWhatIsNoJobIsDropped(t *testing.T) {
 	if diff := cmp.Diff([]jobs.ArchiveJob{good}, await(t, done, 1)); diff != "" {
 		t.Errorf("done (-want +got):\n%s", diff)
 	}
-	nothing(t, done)
-	c, err := js.Consumer(t.Context(), "JOBS", "archives")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info := c.CachedInfo(); info.NumAckPending > 0 || info.NumPending > 0 {
-		t.Errorf("%d are offered again, %d wait", info.NumAckPending, info.NumPending)
-	}
+	idle(t, l, done)
 	for _, j := range []jobs.ArchiveJob{{Consultation: "*", Version: 1}, {Consultation: good.Consultation}} {
 		if err := q.Publish(t.Context(), j); err == nil {
 			t.Errorf("%+v was queued", j)
@@ -471,7 +487,12 @@ func TestDispatchQueuesWhatIsOrderedAndNotAnswered(t *testing.T) {
 	for _, j := range await(t, done, 1) {
 		got[j]++
 	}
-	nothing(t, done)
+	idle(t, l, done)
+	select {
+	case j := <-done:
+		t.Errorf("too much came: %v", j)
+	case <-time.After(500 * time.Millisecond): // time enough for the slower one of the two
+	}
 	want := map[jobs.ArchiveJob]int{{Consultation: failed, Version: 2}: 1, {Consultation: open, Version: 1}: 1, {Consultation: later, Version: 1}: 1}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("jobs (-want +got):\n%s", diff)

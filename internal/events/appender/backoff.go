@@ -19,7 +19,7 @@ func afterFailure(n int) time.Duration {
 	if n < 7 {
 		d = min(firstRetry<<n, lastRetry)
 	}
-	return d - rand.N(d/5)
+	return d - rand.N(d/5) //nolint:gosec // nobody gains by guessing it
 }
 
 // afterConflict is how long to wait after the n-th conflict in a row, counted from 0. The first ones are no reason to
@@ -28,7 +28,7 @@ func afterConflict(n int) time.Duration {
 	if n < 2 {
 		return 0
 	}
-	return rand.N(min(time.Millisecond<<min(n, 6), 50*time.Millisecond))
+	return rand.N(min(time.Millisecond<<min(n, 6), 50*time.Millisecond)) //nolint:gosec // nobody gains by guessing it
 }
 
 // pause waits for d or until ctx ends, and then returns why.

@@ -39,6 +39,7 @@ type faulty struct {
 }
 
 func newFaulty(t *testing.T, faults ...fault) *faulty {
+	t.Helper()
 	return &faulty{Log: logtest.NewMemory(), t: t, faults: faults}
 }
 
@@ -91,6 +92,7 @@ func (f *faulty) Append(ctx context.Context, consultation string, after events.V
 	case hang:
 		<-ctx.Done()
 		return events.Version{}, ctx.Err()
+	case none:
 	}
 	return f.Log.Append(ctx, consultation, after, drafts...)
 }

@@ -28,6 +28,7 @@ type Loser interface {
 // Run is the conformance suite. open is called once for each test; it may give the same log again, with events of other
 // tests in it. If the log is a Loser, open must give a new one each time.
 func Run(t *testing.T, open func(t *testing.T) events.Log) {
+	t.Helper()
 	tests := []struct {
 		name string
 		run  func(t *testing.T, l events.Log)
@@ -167,6 +168,7 @@ func position(t *testing.T, l events.Log) uint64 {
 }
 
 func testRoundTrip(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	if v, err := l.Last(t.Context(), c); err != nil || v != (events.Version{}) {
 		t.Fatalf("last of an empty consultation: %+v, %v", v, err)
@@ -212,6 +214,7 @@ func testRoundTrip(t *testing.T, l events.Log) {
 }
 
 func testConflict(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 3)
 	for i, after := range v[:2] {
@@ -226,6 +229,7 @@ func testConflict(t *testing.T, l events.Log) {
 }
 
 func testConflictAtStart(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	fill(t, l, c, 1)
 	if _, err := l.Append(t.Context(), c, events.Version{}, draft(9)); !errors.Is(err, events.ErrConflict) {
@@ -234,6 +238,7 @@ func testConflictAtStart(t *testing.T, l events.Log) {
 }
 
 func testSeveral(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 1)
 	want := []events.Draft{draft(1), joined(), draft(3), draft(4), draft(5)}
@@ -254,6 +259,7 @@ func testSeveral(t *testing.T, l events.Log) {
 }
 
 func testAllOrNothing(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 2)
 	if _, err := l.Append(t.Context(), c, v[0], draft(1), draft(2), draft(3)); !errors.Is(err, events.ErrConflict) {
@@ -270,6 +276,7 @@ func testAllOrNothing(t *testing.T, l events.Log) {
 }
 
 func testNoDrafts(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 2)
 	if got, err := l.Append(t.Context(), c, v[0]); err != nil || got != v[0] {
@@ -278,6 +285,7 @@ func testNoDrafts(t *testing.T, l events.Log) {
 }
 
 func testAppendAgain(t *testing.T, l events.Log) {
+	t.Helper()
 	tests := []struct {
 		name   string
 		drafts []events.Draft
@@ -306,6 +314,7 @@ func testAppendAgain(t *testing.T, l events.Log) {
 }
 
 func testSameIDAgain(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	d := draft(1)
 	first := mustAppend(t, l, c, events.Version{}, d)
@@ -319,6 +328,7 @@ func testSameIDAgain(t *testing.T, l events.Log) {
 }
 
 func testRetryWithMore(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 1)
 	d := draft(1)
@@ -332,6 +342,7 @@ func testRetryWithMore(t *testing.T, l events.Log) {
 }
 
 func testApart(t *testing.T, l events.Log) {
+	t.Helper()
 	a, b := events.NewID(), events.NewID()
 	var va, vb events.Version
 	for i := range 5 {
@@ -352,6 +363,7 @@ func testApart(t *testing.T, l events.Log) {
 }
 
 func testReadFrom(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	fill(t, l, c, 5)
 	for from, want := range map[uint64]int{0: 5, 1: 5, 2: 4, 5: 1, 6: 0, 99: 0} {
@@ -369,10 +381,14 @@ func testReadFrom(t *testing.T, l events.Log) {
 }
 
 func testReadStops(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	fill(t, l, c, 5)
 	n := 0
-	for range l.Read(t.Context(), c, 1) {
+	for _, err := range l.Read(t.Context(), c, 1) {
+		if err != nil {
+			t.Fatal(err)
+		}
 		if n++; n == 2 {
 			break
 		}
@@ -383,6 +399,7 @@ func testReadStops(t *testing.T, l events.Log) {
 }
 
 func testBadIDs(t *testing.T, l events.Log) {
+	t.Helper()
 	for _, c := range []string{"", "*", ">", "a.b", "019AB000-0000-7000-8000-000000000001"} {
 		if _, err := l.Append(t.Context(), c, events.Version{}, draft(1)); err == nil {
 			t.Errorf("append to %q is allowed", c)
@@ -406,6 +423,7 @@ func testBadIDs(t *testing.T, l events.Log) {
 }
 
 func testEndedContext(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 3)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -425,6 +443,7 @@ func testEndedContext(t *testing.T, l events.Log) {
 }
 
 func testRace(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 1)
 	const writers = 16
@@ -459,6 +478,7 @@ func appendRetrying(ctx context.Context, l events.Log, c string, after events.Ve
 }
 
 func testManyWriters(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	const writers, each = 8, 6
 	var wg sync.WaitGroup
@@ -516,6 +536,7 @@ func rebase(ctx context.Context, l events.Log, c string, at events.Version, draf
 }
 
 func testFollow(t *testing.T, l events.Log) {
+	t.Helper()
 	from := position(t, l)
 	c := events.NewID()
 	v := fill(t, l, c, 3)
@@ -541,6 +562,7 @@ func testFollow(t *testing.T, l events.Log) {
 }
 
 func testFollowFrom(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 6)
 	got := take(t, l, v[1].Stream, events.Filter{}, 4)
@@ -554,6 +576,7 @@ func testFollowFrom(t *testing.T, l events.Log) {
 }
 
 func testFollowConsultation(t *testing.T, l events.Log) {
+	t.Helper()
 	a, b := events.NewID(), events.NewID()
 	var va, vb events.Version
 	for i := range 4 {
@@ -571,6 +594,7 @@ func testFollowConsultation(t *testing.T, l events.Log) {
 }
 
 func testFollowTypes(t *testing.T, l events.Log) {
+	t.Helper()
 	from := position(t, l)
 	c, d := events.NewID(), events.NewID()
 	v := mustAppend(t, l, c, events.Version{}, draft(1), joined(), draft(2))
@@ -587,6 +611,7 @@ func testFollowTypes(t *testing.T, l events.Log) {
 }
 
 func testFollowConsultationTypes(t *testing.T, l events.Log) {
+	t.Helper()
 	c, d := events.NewID(), events.NewID()
 	mustAppend(t, l, d, events.Version{}, joined(), draft(1))
 	v := mustAppend(t, l, c, events.Version{}, draft(1), joined(), draft(2))
@@ -598,6 +623,7 @@ func testFollowConsultationTypes(t *testing.T, l events.Log) {
 }
 
 func testFollowEnds(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	fill(t, l, c, 3)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -618,6 +644,7 @@ func testFollowEnds(t *testing.T, l events.Log) {
 }
 
 func testFollowWaits(t *testing.T, l events.Log) {
+	t.Helper()
 	c := events.NewID()
 	var got []events.Stored
 	var err error
@@ -640,6 +667,7 @@ func testFollowWaits(t *testing.T, l events.Log) {
 }
 
 func testFollowBehindTheEnd(t *testing.T, l events.Log) {
+	t.Helper()
 	fill(t, l, events.NewID(), 1)
 	end := position(t, l)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -656,6 +684,7 @@ func testFollowBehindTheEnd(t *testing.T, l events.Log) {
 }
 
 func testFollowers(t *testing.T, l events.Log) {
+	t.Helper()
 	from := position(t, l)
 	c := events.NewID()
 	const followers, n = 5, 20
@@ -681,6 +710,7 @@ func testFollowers(t *testing.T, l events.Log) {
 }
 
 func testInfo(t *testing.T, l events.Log) {
+	t.Helper()
 	before, err := l.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -725,6 +755,7 @@ func wantGap(t *testing.T, got *events.GapError, n int, want events.GapError, be
 }
 
 func testGapRead(t *testing.T, l events.Log, lose func(testing.TB, uint64)) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 5)
 	lose(t, v[2].Stream)
@@ -733,6 +764,7 @@ func testGapRead(t *testing.T, l events.Log, lose func(testing.TB, uint64)) {
 }
 
 func testGapFollow(t *testing.T, l events.Log, lose func(testing.TB, uint64)) {
+	t.Helper()
 	from := position(t, l)
 	v := fill(t, l, events.NewID(), 5)
 	lose(t, v[2].Stream)
@@ -741,6 +773,7 @@ func testGapFollow(t *testing.T, l events.Log, lose func(testing.TB, uint64)) {
 }
 
 func testGapFollowFrom(t *testing.T, l events.Log, lose func(testing.TB, uint64)) {
+	t.Helper()
 	v := fill(t, l, events.NewID(), 5)
 	lose(t, v[2].Stream)
 	gap, n := gapOf(t, l.Follow(t.Context(), v[1].Stream, events.Filter{}))
@@ -748,6 +781,7 @@ func testGapFollowFrom(t *testing.T, l events.Log, lose func(testing.TB, uint64)
 }
 
 func testGapFollowConsultation(t *testing.T, l events.Log, lose func(testing.TB, uint64)) {
+	t.Helper()
 	c := events.NewID()
 	v := fill(t, l, c, 5)
 	lose(t, v[2].Stream)
@@ -756,6 +790,7 @@ func testGapFollowConsultation(t *testing.T, l events.Log, lose func(testing.TB,
 }
 
 func testGapOfOthers(t *testing.T, l events.Log, lose func(testing.TB, uint64)) {
+	t.Helper()
 	a, b := events.NewID(), events.NewID()
 	va := fill(t, l, a, 3)
 	fill(t, l, b, 3)

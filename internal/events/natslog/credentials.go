@@ -38,7 +38,7 @@ func (c Credentials) write(dataDir string) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	raw, err := json.Marshal(c)
+	raw, err := json.Marshal(c) //nolint:gosec // the file is how the stitcher gets the password; its mode is 0600
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

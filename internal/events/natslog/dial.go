@@ -116,7 +116,8 @@ func (b besideDialer) Dial(network, _ string) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address in %s: %w", CredentialsPath(b.dataDir), err)
 	}
-	return net.DialTimeout(network, u.Host, 2*time.Second)
+	d := net.Dialer{Timeout: 2 * time.Second}
+	return d.Dial(network, u.Host)
 }
 
 // user gives the name and the password. When they cannot be read the server refuses the connection.

@@ -105,8 +105,9 @@ func (e *Embedded) options(store string, users []*server.User) *server.Options {
 		ServerName: "consilium", Host: "127.0.0.1", Port: server.RANDOM_PORT,
 		NoSigs: true, Users: users,
 		JetStream: true, StoreDir: store, SyncAlways: true,
-		// What the streams may take at most, so that they can be made whatever else is on the disk.
-		JetStreamMaxStore:  e.cfg.MaxBytes + 2*jobsMaxBytes,
+		// Every stream has its own limit. One for all of them would only keep streams from being made, or from being
+		// opened again when somebody has asked for less meanwhile.
+		JetStreamMaxStore:  1 << 50,
 		JetStreamMaxMemory: 4 * progressBytes,
 		JetStreamLimits:    server.JSLimitOpts{MaxBatchInflightPerStream: maxBatch, MaxBatchInflightTotal: maxBatch},
 	}

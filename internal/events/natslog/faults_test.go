@@ -17,16 +17,16 @@ import (
 	"consilium/internal/events/natslog"
 )
 
-// beside runs a log and connects to it through a proxy.
-func beside(t *testing.T, timeout time.Duration) (*natslog.Log, *proxy) {
+// beside runs a log and connects to it through a proxy, and once more directly, with patience.
+func beside(t *testing.T, timeout time.Duration) (l, direct *natslog.Log, p *proxy) {
 	t.Helper()
 	url := serve(t, &server.Options{}).ClientURL()
 	nc, _ := raw(t, url)
 	if err := natslog.EnsureStreams(t.Context(), nc, natslog.Streams{}); err != nil {
 		t.Fatal(err)
 	}
-	p := between(t, url)
-	return reach(t, natslog.Config{URL: p.URL, Timeout: timeout}), p
+	p = between(t, url)
+	return reach(t, natslog.Config{URL: p.URL, Timeout: timeout}), reach(t, natslog.Config{URL: url}), p
 }
 
 func isAck(subject string, payload []byte) bool {
@@ -50,12 +50,12 @@ func TestAppendWhoseAnswerIsLost(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			l, p := beside(t, 300*time.Millisecond)
+			l, direct, p := beside(t, 500*time.Millisecond)
 			c := events.NewID()
-			before := fill(t, l, c, 2)
+			before := fill(t, direct, c, 2)
 			p.Lose(tt.lose, isAnswer)
 			v, err := l.Append(t.Context(), c, before[1], tt.drafts...)
-			all := mustRead(t, l, c)
+			all := mustRead(t, direct, c)
 			if len(all) != 2+len(tt.drafts) {
 				t.Fatalf("%d events", len(all))
 			}
@@ -66,11 +66,11 @@ func TestAppendWhoseAnswerIsLost(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			// The writer tries again and learns where its events are.
-			again, err := l.Append(t.Context(), c, before[1], tt.drafts...)
+			again, err := direct.Append(t.Context(), c, before[1], tt.drafts...)
 			if err != nil || again != all[len(all)-1].Version() {
 				t.Errorf("again: %+v, %v", again, err)
 			}
-			if n := len(mustRead(t, l, c)); n != len(all) {
+			if n := len(mustRead(t, direct, c)); n != len(all) {
 				t.Errorf("%d events after trying again", n)
 			}
 		})
@@ -78,9 +78,9 @@ func TestAppendWhoseAnswerIsLost(t *testing.T) {
 }
 
 func TestAppendWhoseAnswerIsLostWhileSomebodyElseWasFaster(t *testing.T) {
-	l, p := beside(t, 300*time.Millisecond)
+	l, direct, p := beside(t, 500*time.Millisecond)
 	c := events.NewID()
-	v := fill(t, l, c, 2)
+	v := fill(t, direct, c, 2)
 	p.Lose(1, isAck)
 	if _, err := l.Append(t.Context(), c, v[0], draft(9)); !errors.Is(err, events.ErrConflict) {
 		t.Errorf("got %v", err)
@@ -88,7 +88,7 @@ func TestAppendWhoseAnswerIsLostWhileSomebodyElseWasFaster(t *testing.T) {
 }
 
 func TestAppendIsReadBackAfterItsContextEnded(t *testing.T) {
-	l, p := beside(t, time.Second)
+	l, _, p := beside(t, time.Second)
 	c := events.NewID()
 	p.Lose(1, isAck)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -100,9 +100,9 @@ func TestAppendIsReadBackAfterItsContextEnded(t *testing.T) {
 }
 
 func TestFollowDoesNotMissWhatIsLostOnTheWay(t *testing.T) {
-	l, p := beside(t, time.Second)
+	l, direct, p := beside(t, time.Second)
 	c := events.NewID()
-	v := fill(t, l, c, 10)
+	v := fill(t, direct, c, 10)
 	lost := false
 	p.Lose(1, func(_ string, payload []byte) bool {
 		lost = lost || bytes.Contains(payload, []byte(`"seq":4,`))
@@ -126,9 +126,9 @@ func TestFollowDoesNotMissWhatIsLostOnTheWay(t *testing.T) {
 }
 
 func TestReadDoesNotMissWhatIsLostOnTheWay(t *testing.T) {
-	l, p := beside(t, 300*time.Millisecond)
+	l, direct, p := beside(t, 500*time.Millisecond)
 	c := events.NewID()
-	fill(t, l, c, 10)
+	fill(t, direct, c, 10)
 	p.Lose(1, func(_ string, payload []byte) bool { return bytes.Contains(payload, []byte(`"seq":4,`)) })
 	_, err := events.ReadAll(t.Context(), l, c)
 	var gap *events.GapError
@@ -144,9 +144,9 @@ func TestReadWaitsForAServerThatLags(t *testing.T) {
 	newest := func(_ string, payload []byte) bool {
 		return bytes.Contains(payload, []byte("Nats-Subject")) && bytes.Contains(payload, []byte(`"seq":10,`))
 	}
-	l, p := beside(t, 300*time.Millisecond)
+	l, direct, p := beside(t, 2*time.Second)
 	c := events.NewID()
-	fill(t, l, c, 10)
+	fill(t, direct, c, 10)
 	p.Lose(3, newest)
 	if n := len(mustRead(t, l, c)); n != 10 {
 		t.Errorf("%d events", n)

@@ -69,12 +69,13 @@ func (f *follower) run(ctx context.Context) error {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		before := f.at
 		err := f.attempt(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case final(err):
+		if ctx.Err() != nil {
+			break
+		}
+		if final(err) {
 			return err
-		case f.at != before:
+		}
+		if f.at != before {
 			failures = 0
 		}
 		if failures == 0 {
@@ -82,7 +83,7 @@ func (f *follower) run(ctx context.Context) error {
 		}
 		_ = wait(ctx, min(firstRetry<<min(failures, 10), lastRetry))
 	}
-	return nil
+	return nil //nolint:nilerr // ctx has ended: that is how following ends
 }
 
 // final says whether to try again is useless.

@@ -35,6 +35,7 @@ func connect(t testing.TB, e *natslog.Embedded) *natslog.Log {
 }
 
 func logger(t testing.TB) *slog.Logger {
+	t.Helper()
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
@@ -71,12 +72,16 @@ func mustRead(t testing.TB, l events.Log, consultation string) []events.Stored {
 
 func TestConformance(t *testing.T) {
 	t.Cleanup(test.CheckRoutines(t))
-	logtest.Run(t, func(t *testing.T) events.Log { return connect(t, start(t, t.TempDir())) })
+	logtest.Run(t, func(t *testing.T) events.Log {
+		t.Helper()
+		return connect(t, start(t, t.TempDir()))
+	})
 }
 
 func TestConformanceWithLostEvents(t *testing.T) {
 	t.Cleanup(test.CheckRoutines(t))
 	logtest.Run(t, func(t *testing.T) events.Log {
+		t.Helper()
 		l, _ := unprotected(t)
 		return l
 	})
@@ -97,5 +102,8 @@ func TestConformanceR3(t *testing.T) {
 	if n := s.CachedInfo().Config.Replicas; n != 3 {
 		t.Fatalf("%d replicas, want 3", n)
 	}
-	logtest.Run(t, func(t *testing.T) events.Log { return reach(t, natslog.Config{URL: url}) })
+	logtest.Run(t, func(t *testing.T) events.Log {
+		t.Helper()
+		return reach(t, natslog.Config{URL: url})
+	})
 }

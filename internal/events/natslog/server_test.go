@@ -247,9 +247,7 @@ func (l losing) Lose(t testing.TB, stream uint64) {
 	}
 }
 
-var (
-	_ events.Log = losing{}
-)
+var _ events.Log = losing{}
 
 // unprotected runs a log from which events can be taken away.
 func unprotected(t testing.TB) (losing, string) {

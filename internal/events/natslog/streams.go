@@ -81,9 +81,10 @@ func jobsConfig(s Streams) jetstream.StreamConfig {
 func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if stream, err = js.CreateStream(ctx, want); err == nil {
-			return nil
+		if _, err = js.CreateStream(ctx, want); err != nil {
+			return fmt.Errorf("it is missing and this user could not create it: %w", err) // a denied request is a time-out
 		}
+		return nil
 	}
 	if err != nil {
 		return err
