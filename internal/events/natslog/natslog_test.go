@@ -9,6 +9,7 @@ import (
 	"github.com/pion/transport/v5/test"
 
 	"consilium/internal/events"
+	"consilium/internal/events/appender"
 	"consilium/internal/events/logtest"
 	"consilium/internal/events/natslog"
 )
@@ -87,12 +88,70 @@ func TestConformanceWithLostEvents(t *testing.T) {
 	})
 }
 
+func TestR3StoresEveryFactOnceWhileTheLeaderGoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three servers take their time")
+	}
+	t.Cleanup(test.CheckRoutines(t))
+	servers, url := cluster(t)
+	nc, js := raw(t, url)
+	eventually(t, func(ctx context.Context) error { return natslog.EnsureStreams(ctx, nc, natslog.Streams{}) })
+	quiet := slog.New(slog.DiscardHandler)
+	l := reach(t, natslog.Config{URL: url, Timeout: time.Second, Logger: quiet})
+
+	const writers, before, after = 5, 30, 30
+	a := appender.New(l, quiet, nil)
+	c := []string{events.NewID(), events.NewID()} // most writers share a consultation
+	var want [2]int
+	var all []*appender.Writer
+	for i := range writers {
+		all = append(all, a.Writer(c[i%5/4], 1))
+		want[i%5/4] += before + after
+	}
+	put := func(n int) {
+		for i := range n {
+			for _, w := range all {
+				w.Fact(draft(i))
+			}
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+	put(before)
+	s, err := js.Stream(t.Context(), "EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, server := range servers {
+		if server.Name() == s.CachedInfo().Cluster.Leader {
+			server.Shutdown()
+		}
+	}
+	put(after)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, w := range all {
+		if err := w.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	for i, id := range c {
+		seen := map[string]bool{}
+		stored := mustRead(t, l, id)
+		for _, s := range stored {
+			seen[s.ID] = true
+		}
+		if len(seen) != want[i] || len(stored) != want[i] {
+			t.Errorf("%d events with %d ids, want %d", len(stored), len(seen), want[i])
+		}
+	}
+}
+
 func TestConformanceR3(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three servers take their time")
 	}
 	t.Cleanup(test.CheckRoutines(t))
-	url := cluster(t)
+	_, url := cluster(t)
 	nc, js := raw(t, url)
 	eventually(t, func(ctx context.Context) error { return natslog.EnsureStreams(ctx, nc, natslog.Streams{}) })
 	s, err := js.Stream(t.Context(), "EVENTS")

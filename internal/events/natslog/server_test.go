@@ -53,8 +53,8 @@ func launch(t testing.TB, o *server.Options) *server.Server {
 	return s
 }
 
-// cluster runs three servers that know each other and gives their addresses.
-func cluster(t testing.TB) string {
+// cluster runs three servers that know each other and gives them and their addresses.
+func cluster(t testing.TB) ([]*server.Server, string) {
 	t.Helper()
 	var ports []int
 	var routes []*url.URL
@@ -81,7 +81,7 @@ func cluster(t testing.TB) string {
 		}
 		addresses = append(addresses, s.ClientURL())
 	}
-	return strings.Join(addresses, ",")
+	return servers, strings.Join(addresses, ",")
 }
 
 // raw is a connection past the log.
