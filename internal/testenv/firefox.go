@@ -62,11 +62,7 @@ func NewFirefox(t testing.TB) *Page {
 	cmd := exec.Command(path, "--headless", "--no-remote", "--profile", dir, "--remote-debugging-port", "0", "about:blank")
 	// Without its own HOME Firefox shares caches and locks with the person whose machine this is.
 	cmd.Env = append(os.Environ(), "HOME="+dir, "MOZ_CRASHREPORTER_DISABLE=1", "MOZ_DISABLE_AUTO_SAFE_MODE=1")
-	process, err := start("firefox", cmd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(process.Kill)
+	process := StartProcess(t, "firefox", cmd)
 
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()

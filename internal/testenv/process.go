@@ -29,6 +29,18 @@ type Process struct {
 	changed chan struct{} // closed and replaced at every write
 }
 
+// StartProcess runs cmd until it ends by itself or the test does; then it is killed with its whole group. name is for
+// messages. cmd must have no Stdout, Stderr or SysProcAttr of its own.
+func StartProcess(t testing.TB, name string, cmd *exec.Cmd) *Process {
+	t.Helper()
+	p, err := start(name, cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Kill)
+	return p
+}
+
 // start runs cmd. The process dies with the test process, however that ends (on Linux).
 func start(name string, cmd *exec.Cmd) (*Process, error) {
 	p := &Process{name: name, cmd: cmd, done: make(chan struct{}), changed: make(chan struct{})}
@@ -128,6 +140,19 @@ func (p *Process) Stop(t testing.TB) {
 func (p *Process) Kill() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // it may be gone
 	<-p.done
+}
+
+// WaitOutput waits for a line with prefix in what the program writes, and returns the rest of the line behind it. It fails
+// the test after timeout, or when the program ends before.
+func (p *Process) WaitOutput(t testing.TB, prefix string, timeout time.Duration) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	rest, err := p.waitOutput(ctx, prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rest
 }
 
 // waitOutput returns the rest of the line behind prefix as soon as the program has written that line.

@@ -11,12 +11,7 @@ import (
 
 func shell(t *testing.T, script string) *Process {
 	t.Helper()
-	p, err := start("shell", exec.Command("sh", "-c", script))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Kill)
-	return p
+	return StartProcess(t, "shell", exec.Command("sh", "-c", script))
 }
 
 func TestProcessStopsOnSIGTERM(t *testing.T) {

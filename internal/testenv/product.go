@@ -63,7 +63,7 @@ func StartProduct(t testing.TB, o ProductOptions) *Product {
 		}
 	})
 	listen := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
-	p := &Product{URL: "http://" + listen, Data: data, t: t, bin: build(t), args: o.Args}
+	p := &Product{URL: "http://" + listen, Data: data, t: t, bin: Programs(t), args: o.Args}
 	p.env = append(withoutSettings(os.Environ()),
 		"CONSILIUM_DATA="+data,
 		"CONSILIUM_LISTEN="+listen,
@@ -198,9 +198,9 @@ func withoutSettings(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool { return strings.HasPrefix(entry, "CONSILIUM_") })
 }
 
-// build makes both programs and returns their folder. The folder stays, so that the next run links nothing when nothing
-// has changed.
-func build(t testing.TB) string {
+// Programs builds live and stitcher and returns their folder. The folder stays, so that the next run links nothing when
+// nothing has changed.
+func Programs(t testing.TB) string {
 	t.Helper()
 	dir, err := buildOnce()
 	if err != nil {
