@@ -200,63 +200,27 @@ func (m *Manager) stop() {
 	m.running.Wait()
 }
 
-// settle is how long the log must be silent before unfinished consultations are taken up: while the past is read, most
-// that opened have been completed further on.
-const settle = 300 * time.Millisecond
-
-// hostAgain is the pause after a consultation could not be hosted.
-const hostAgain = 5 * time.Second
-
 // watch follows the life of all consultations and hosts those that are open or ended and not completed.
 func (m *Manager) watch(ctx context.Context) error {
-	follow, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type change struct {
-		stored events.Stored
-		err    error
+	types := []events.Type{
+		events.TypeConsultationOpened, events.TypeConsultationEnded, events.TypeConsultationReopened,
+		events.TypeConsultationCompleted,
 	}
-	changes := make(chan change)
-	go func() {
-		defer close(changes)
-		filter := events.Filter{Types: []events.Type{
-			events.TypeConsultationOpened, events.TypeConsultationEnded, events.TypeConsultationReopened,
-			events.TypeConsultationCompleted,
-		}}
-		for stored, err := range m.deps.Log.Follow(follow, 0, filter) {
-			select {
-			case changes <- change{stored, err}:
-			case <-follow.Done():
-				return
-			}
-		}
-	}()
-	unfinished := map[string]bool{}
-	quiet := time.NewTimer(settle)
-	defer quiet.Stop()
-	for {
-		select {
-		case ch, ok := <-changes:
-			if !ok {
-				return nil
-			}
-			if ch.err != nil {
-				return fmt.Errorf("watch consultations: %w", ch.err)
-			}
-			if ch.stored.Type == events.TypeConsultationCompleted {
-				delete(unfinished, ch.stored.Subject)
-			} else {
-				unfinished[ch.stored.Subject] = true
-			}
-			quiet.Reset(settle)
-		case <-quiet.C:
-			for id := range unfinished {
-				if _, err := m.Host(ctx, id); err != nil {
-					m.deps.Logger.Error("consultation cannot be hosted", "consultation", id, "error", err)
-					quiet.Reset(hostAgain)
-					continue
-				}
-				delete(unfinished, id)
-			}
+	note := func(unfinished map[string]bool, e events.Stored) {
+		if e.Type == events.TypeConsultationCompleted {
+			delete(unfinished, e.Subject)
+		} else {
+			unfinished[e.Subject] = true
 		}
 	}
+	return events.WatchBacklog(ctx, m.deps.Log, types, note, func(ctx context.Context, id string) error {
+		_, err := m.Host(ctx, id)
+		if errors.Is(err, consultation.ErrEnded) {
+			return nil // completed in between
+		}
+		if err != nil {
+			m.deps.Logger.Error("consultation cannot be hosted", "consultation", id, "error", err)
+		}
+		return err
+	})
 }

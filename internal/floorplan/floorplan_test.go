@@ -58,9 +58,8 @@ var plan = map[string]int{
 	"internal/media/sfu":       edge,
 	"internal/store":           edge,
 
-	"internal/media/turnserver": parts,
-	"internal/render":           parts,
-	"internal/spool":            parts,
+	"internal/render": parts,
+	"internal/spool":  parts,
 
 	"internal/api":        useCases,
 	"internal/conference": useCases,
