@@ -281,7 +281,7 @@ func script(t *testing.T, text string) string {
 
 func TestTheToolIsLockedAway(t *testing.T) {
 	t.Setenv("CONSILIUM_API_SECRET", "hunter2")
-	tool, dir := newTool(t, Config{Path: script(t, `touch made; echo "uid $(id -u) $(id -G)"; cat /proc/net/dev; env; nice; exit 3`)})
+	tool, dir := newTool(t, Config{Path: script(t, `touch made; echo "uid $(id -u) $(id -G)"; tail -n +3 /proc/net/dev | cut -d: -f1 | sed 's/^ */interface /'; env; nice; exit 3`)})
 	var out bytes.Buffer
 	_, err := tool.Run(t.Context(), dir, Command{Step: "compose"}, Pipes{Stdout: &out})
 	var failed *RunError
@@ -292,7 +292,7 @@ func TestTheToolIsLockedAway(t *testing.T) {
 	if os.Geteuid() == 0 && !strings.Contains(said, "uid 65534 65534\n") {
 		t.Errorf("it runs as a user with rights:\n%s", said)
 	}
-	if strings.Count(said, ":") > 1+strings.Count(said, "lo:") && strings.Contains(said, "eth") {
+	if strings.Count(said, "interface ") != strings.Count(said, "interface lo\n") {
 		t.Errorf("it sees a network:\n%s", said)
 	}
 	if strings.Contains(said, "hunter2") {

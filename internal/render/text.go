@@ -51,10 +51,17 @@ func (p *Painter) set(text string, size, width int) line {
 	return whole
 }
 
-func (p *Painter) shape(text []rune, size int) line {
+// shape brings text into the form in which it is drawn. A text that the shaper cannot take is left out: the archive matters more than one name on it.
+func (p *Painter) shape(text []rune, size int) (out line) {
 	if len(text) == 0 {
 		return line{}
 	}
+	defer func() {
+		if recover() != nil {
+			p.shaper, p.split, p.wrapper = shaping.HarfbuzzShaper{}, shaping.Segmenter{}, shaping.LineWrapper{}
+			out = line{}
+		}
+	}()
 	in := shaping.Input{
 		Text: text, RunEnd: len(text), Direction: directionOf(text), Size: fixed.I(size),
 		Script: language.Latin, Language: language.DefaultLanguage(),
@@ -65,7 +72,6 @@ func (p *Painter) shape(text []rune, size int) line {
 	}
 	// The wrapper never wraps here: it brings the runs into the order in which they are read.
 	lines, _ := p.wrapper.WrapParagraph(shaping.WrapConfig{Direction: in.Direction}, 1<<24, text, shaping.NewSliceIterator(runs))
-	var out line
 	for _, l := range lines {
 		seen := slices.Clone(l)
 		slices.SortStableFunc(seen, func(a, b shaping.Output) int { return int(a.VisualIndex - b.VisualIndex) })

@@ -30,8 +30,8 @@ func (f *failure) Error() string { return f.code + ": " + f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
 // judge turns an error of a job into a failure, or leaves it as it is where another try may succeed: the log or the blob
-// store were out of reach, or the worker is being stopped.
-func judge(ctx context.Context, err error) error {
+// store were out of reach, or the worker is being stopped. local says that neither was needed.
+func judge(ctx context.Context, err error, local bool) error {
 	var known *failure
 	var tool *ffmpeg.RunError
 	switch {
@@ -43,6 +43,8 @@ func judge(ctx context.Context, err error) error {
 		return &failure{CodeNoSpace, err}
 	case errors.As(err, &tool):
 		return &failure{CodeRenderFailed, err}
+	case local:
+		return &failure{CodeInternal, err}
 	}
 	return err
 }

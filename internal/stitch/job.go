@@ -62,7 +62,7 @@ func (w *Worker) Make(ctx context.Context, consultation string, version int) err
 		return err
 	}
 	begun := w.cfg.Now()
-	err = judge(ctx, w.carefully(ctx, j))
+	err = judge(ctx, w.carefully(ctx, j), false)
 	var f *failure
 	switch {
 	case errors.As(err, &f):
@@ -182,17 +182,19 @@ func (w *Worker) make(ctx context.Context, j *job) error {
 	defer stopTelling()
 
 	stages := []struct {
-		name string
-		run  func(context.Context, *job) error
+		name  string
+		run   func(context.Context, *job) error
+		local bool // needs nothing but this machine: the same job would fail again
 	}{
-		{StageFetch, w.prepare}, {StageRender, w.render}, {StageMux, w.mux}, {StageInspect, w.inspect}, {StageStore, w.store},
+		{StageFetch, w.prepare, false}, {StageRender, w.render, true}, {StageMux, w.mux, true}, {StageInspect, w.inspect, true},
+		{StageStore, w.store, false},
 	}
 	defer j.closeSegments()
 	for _, s := range stages {
 		j.meter.stage(s.name)
 		begun := w.cfg.Now()
 		if err := s.run(ctx, j); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			return judge(ctx, fmt.Errorf("%s: %w", s.name, err), s.local)
 		}
 		w.metrics.seconds.WithLabelValues(s.name).Observe(w.cfg.Now().Sub(begun).Seconds())
 	}

@@ -1,0 +1,69 @@
+//go:build unix && !linux
+
+package ffmpeg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// cage is how far a process of ffmpeg is locked away: away from Linux only into a process group. It is for trying the
+// product out; what renders strangers' media belongs on Linux.
+type cage struct {
+	path    string
+	version string
+}
+
+// owner is the unprivileged user that ffmpeg runs as: here always whoever we are.
+type owner struct{}
+
+func lookupOwner(string) (*owner, error) { return nil, nil }
+
+func (o *owner) own(string) error { return nil }
+
+func (t *Tool) enter(ctx context.Context) (*cage, error) {
+	path, err := t.find("ffmpeg")
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cage != nil && t.cage.path == path {
+		return t.cage, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, "-hide_banner", "-version").Output()
+	if err != nil {
+		return nil, fmt.Errorf("start ffmpeg: %w", err)
+	}
+	t.logger.Warn("ffmpeg runs with network access and with our rights: this is not Linux")
+	t.cage = &cage{path: path, version: versionLine(out)}
+	return t.cage, nil
+}
+
+func (c *cage) attributes(*owner) *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true}
+}
+
+func insideOf(cmd *exec.Cmd, dir string) (*os.File, error) {
+	cmd.Dir = dir
+	return os.Open(dir)
+}
+
+func killGroup(p *os.Process) error {
+	err := syscall.Kill(-p.Pid, syscall.SIGKILL)
+	if errors.Is(err, syscall.ESRCH) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+func (t *Tool) lowerPriority(p *os.Process) {
+	// A process that has ended meanwhile needs no priority.
+	_ = syscall.Setpriority(syscall.PRIO_PGRP, p.Pid, t.cfg.Nice)
+}

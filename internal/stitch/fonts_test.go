@@ -1,0 +1,59 @@
+package stitch
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"strings"
+	"testing"
+
+	"consilium/internal/render"
+)
+
+func cardFor(name string) render.Scene {
+	return render.Scene{Tiles: []render.Tile{{Cell: image.Rect(0, 0, 640, 360), Name: name, Reason: "camera off"}}}
+}
+
+// inked counts the pixels of the card's upper half, where the name stands, that are brighter than the card.
+func inked(img *image.RGBA) (n int, widest image.Rectangle) {
+	for y := 100; y < 190; y++ {
+		for x := range 640 {
+			if img.RGBAAt(x, y).R > 0x80 {
+				n++
+				widest = widest.Union(image.Rect(x, y, x+1, y+1))
+			}
+		}
+	}
+	return n, widest
+}
+
+func TestNamesAreDrawn(t *testing.T) {
+	fonts := map[string]*Fonts{"the fonts of the system": SystemFonts(nil), "no fonts": SystemFonts([]string{t.TempDir()})}
+	names := []string{
+		"Anna", "Dr. O'Brien: \"50%{pts}\" [v];,\\", "د. محمد", "שרה לוי", "डॉ. प्रिया", "李雷", "Ngọc Ánh", "👩‍⚕️🇺🇦", "a\u0301\u0301\u0301\u0301",
+		strings.Repeat("very long ", 30), "\ufffd\ufffe",
+	}
+	for what, f := range fonts {
+		painter := render.NewPainter(f)
+		for _, name := range names {
+			t.Run(fmt.Sprintf("%q with %s", name, what), func(t *testing.T) {
+				img := painter.Draw(cardFor(name))
+				n, where := inked(img)
+				if n < 20 || where.Min.X < 5 || where.Max.X > 635 {
+					t.Errorf("%d pixels in %v", n, where)
+				}
+				if got := img.RGBAAt(900, 500); got != (color.RGBA{}) {
+					t.Errorf("beside the card it is not transparent: %v", got)
+				}
+			})
+		}
+	}
+}
+
+func FuzzNamesAreDrawn(f *testing.F) {
+	painter := render.NewPainter(SystemFonts(nil))
+	for _, name := range []string{"Anna", "د. محمد", "डॉ. प्रिया", "👩‍⚕️", "\u202e\u0000\u0300"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(_ *testing.T, name string) { painter.Draw(cardFor(name)) })
+}
