@@ -218,7 +218,7 @@ type summary struct {
 	Title        string               `json:"title"`
 	State        string               `json:"state" enum:"scheduled,open,ended,completed,archived"`
 	ExternalRef  string               `json:"externalRef,omitempty"`
-	Policy       string               `json:"policy" enum:"required,optional,forbidden"`
+	Policy       string               `json:"recording" enum:"required,optional,forbidden"`
 	Language     string               `json:"language"`
 	CreatedAt    time.Time            `json:"createdAt"`
 	StartedAt    *time.Time           `json:"startedAt,omitempty"`

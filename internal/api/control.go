@@ -20,14 +20,22 @@ type control struct {
 }
 
 var controls = []control{
-	{"pause-recording", "recording/pause", "Stop all writing for a while", auth.ControlRecording, http.StatusNoContent,
-		func(reason string) consultation.Command { return consultation.Pause{Reason: reason} }},
-	{"resume-recording", "recording/resume", "Let writing go on", auth.ControlRecording, http.StatusNoContent,
-		func(reason string) consultation.Command { return consultation.Resume{Reason: reason} }},
-	{"end-consultation", "end", "End the consultation for everybody", auth.EndConsultation, http.StatusAccepted,
-		func(string) consultation.Command { return consultation.End{Reason: events.EndedClosed} }},
-	{"reopen-consultation", "reopen", "Take back the end, for 15 minutes", auth.ReopenConsultation, http.StatusNoContent,
-		func(string) consultation.Command { return consultation.Reopen{} }},
+	{
+		"pause-recording", "recording/pause", "Stop all writing for a while", auth.ControlRecording, http.StatusNoContent,
+		func(reason string) consultation.Command { return consultation.Pause{Reason: reason} },
+	},
+	{
+		"resume-recording", "recording/resume", "Let writing go on", auth.ControlRecording, http.StatusNoContent,
+		func(reason string) consultation.Command { return consultation.Resume{Reason: reason} },
+	},
+	{
+		"end-consultation", "end", "End the consultation for everybody", auth.EndConsultation, http.StatusAccepted,
+		func(string) consultation.Command { return consultation.End{Reason: events.EndedClosed} },
+	},
+	{
+		"reopen-consultation", "reopen", "Take back the end, for 15 minutes", auth.ReopenConsultation, http.StatusNoContent,
+		func(string) consultation.Command { return consultation.Reopen{} },
+	},
 }
 
 func (s *Server) routeControl(a huma.API) {

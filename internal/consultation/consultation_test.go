@@ -298,8 +298,15 @@ func TestInvitations(t *testing.T) {
 
 func TestAnUnknownConsultationRefusesEverything(t *testing.T) {
 	for _, c := range []Command{
-		Invite{ID: patient, Role: RolePatient}, Join{Participant: patient}, End{}, Reopen{}, Pause{}, Host{}, RequestArchive{},
-		Leave{Participant: patient}, AnswerConsent{Participant: patient, Answer: Given},
+		Invite{ID: patient, Role: RolePatient},
+		Join{Participant: patient},
+		End{},
+		Reopen{},
+		Pause{},
+		Host{},
+		RequestArchive{},
+		Leave{Participant: patient},
+		AnswerConsent{Participant: patient, Answer: Given},
 	} {
 		if _, err := Decide(&State{}, c, start); !errors.Is(err, ErrUnknown) {
 			t.Errorf("%T: got %v, want ErrUnknown", c, err)
