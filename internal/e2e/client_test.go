@@ -247,3 +247,23 @@ func (c *client) waitEvent(id string, kind events.Type, participant string, limi
 	})
 	return found
 }
+
+// markerOf is where in the archive an event about a participant stands.
+func (c *client) markerOf(id string, kind events.Type, participant string) time.Duration {
+	c.t.Helper()
+	var tl struct {
+		Markers []struct {
+			AtNS        int64  `json:"atNs"`
+			Type        string `json:"type"`
+			Participant string `json:"participant"`
+		} `json:"markers"`
+	}
+	c.call("GET", "/consultations/"+id+"/timeline", nil, 200, &tl)
+	for _, m := range tl.Markers {
+		if m.Type == string(kind) && m.Participant == participant {
+			return time.Duration(m.AtNS)
+		}
+	}
+	c.t.Fatalf("no marker %s about %s", kind, participant)
+	return 0
+}

@@ -57,9 +57,8 @@ func TestTwoBrowsersHoldAConsultation(t *testing.T) {
 	enter(doctorPage.Page, doctor.JoinURL)
 	patientPage := testenv.NewChromium(t, testenv.ChromiumOptions{Width: 390, Height: 844})
 	patientPage.Navigate(patient.JoinURL)
-	shot(t, patientPage.Page, "check")
 	patientPage.Click("Continue")
-	shot(t, patientPage.Page, "notice")
+	shot(t, patientPage.Page, "join")
 	patientPage.Click("I agree")
 	patientPage.Click("Join")
 
@@ -67,8 +66,8 @@ func TestTwoBrowsersHoldAConsultation(t *testing.T) {
 	seesAndHears(patientPage.Page, "the patient", doctor.ID)
 	doctorPage.WaitFor("the recording is said to be on", `document.querySelector('[data-testid=recording]')?.dataset.recording === 'on'`)
 	time.Sleep(5 * time.Second) // the length of the consultation, nothing is waited for
-	shot(t, doctorPage.Page, "call-doctor")
-	shot(t, patientPage.Page, "call-patient")
+	shot(t, doctorPage.Page, "call")
+	shot(t, patientPage.Page, "phone")
 
 	// The patient's tab is reloaded in the middle: the same participant, no second consent.
 	patientPage.Evaluate("location.reload()", nil)
@@ -91,7 +90,24 @@ func TestTwoBrowsersHoldAConsultation(t *testing.T) {
 	}
 	library.ClickRole("link", "Knee, second visit")
 	library.WaitFor("the archive can be played", `document.querySelector('video[data-testid=archive-video]')?.readyState >= 2`)
+	left := service.markerOf(c.ID, events.TypeParticipantLeft, patient.ID)
+	library.Evaluate(`document.querySelector('[data-testid=event][data-type="participant.left"] button').click()`, nil)
+	library.WaitFor("a click on an event seeks the video", fmt.Sprintf(`(() => {
+		const v = document.querySelector('video[data-testid=archive-video]');
+		return !v.seeking && v.readyState >= 2 && Math.abs(v.currentTime - %f) < 0.1;
+	})()`, left.Seconds()))
+	library.Evaluate(`document.querySelector('[data-testid=event][data-type="track.started"] button').click()`, nil)
+	library.WaitFor("and so does a click on another one", fmt.Sprintf(`(() => {
+		const v = document.querySelector('video[data-testid=archive-video]');
+		return !v.seeking && v.readyState >= 2 && v.currentTime < %f;
+	})()`, left.Seconds()-1))
+	library.Evaluate(`document.querySelector('video[data-testid=archive-video]').currentTime = 8`, nil)
+	library.WaitFor("the picture is there", `(() => { const v = document.querySelector('video[data-testid=archive-video]'); return !v.seeking && v.readyState >= 2; })()`)
 	shot(t, library.Page, "consultation")
+	file := service.do("GET", got.VideoURL, "", nil, "Range", "bytes=4-7")
+	if file.Status != 206 || string(file.Body) != "ftyp" {
+		t.Errorf("a range of the archive: got %d %q, want 206 and ftyp", file.Status, file.Body)
+	}
 
 	given := 0
 	for _, e := range service.events(c.ID) {
