@@ -216,7 +216,7 @@ func TestLateTile(t *testing.T) {
 		Tile{File: "t0.ivf", Codec: "vp8", Width: 640, Height: 360, Late: true},
 		Tile{File: "t1.ivf", Codec: "vp8", X: 640, Width: 640, Height: 360},
 	)
-	c.Frames = 60
+	c.Frames, c.Encoder.Preset = 60, "ultrafast"
 	cmd, err := Compose(c)
 	if err != nil {
 		t.Fatal(err)

@@ -12,28 +12,32 @@ import (
 )
 
 func TestJudge(t *testing.T) {
-	ended, end := context.WithCancel(t.Context())
-	end()
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
 	tool := &ffmpeg.RunError{Step: "compose", Log: "what it said", Err: errors.New("exit status 1")}
 	tests := []struct {
 		name  string
-		ctx   context.Context
 		err   error
 		local bool
+		stop  bool
 		want  string // code; empty: to be tried again
 	}{
-		{"the blob store is away", t.Context(), errors.New("connection refused"), false, ""},
-		{"something is wrong here", t.Context(), errors.New("no decoder for codec"), true, CodeInternal},
-		{"ffmpeg is not there", t.Context(), fmt.Errorf("render: %w", ffmpeg.ErrMissing), true, CodeFFmpegMissing},
-		{"ffmpeg failed", t.Context(), fmt.Errorf("render: %w", tool), true, CodeRenderFailed},
-		{"ffmpeg found the disk full", t.Context(), &ffmpeg.RunError{Err: ffmpeg.ErrNoSpace}, true, CodeNoSpace},
-		{"we found the disk full", t.Context(), fmt.Errorf("fetch: %w", syscall.ENOSPC), false, CodeNoSpace},
-		{"a failure keeps its code", t.Context(), fmt.Errorf("mux: %w", &failure{CodeSourceDamaged, tool}), true, CodeSourceDamaged},
-		{"stopped is no failure", ended, fmt.Errorf("render: %w", tool), true, ""},
+		{"the blob store is away", errors.New("connection refused"), false, false, ""},
+		{"something is wrong here", errors.New("no decoder for codec"), true, false, CodeInternal},
+		{"ffmpeg is not there", fmt.Errorf("render: %w", ffmpeg.ErrMissing), true, false, CodeFFmpegMissing},
+		{"ffmpeg failed", fmt.Errorf("render: %w", tool), true, false, CodeRenderFailed},
+		{"ffmpeg found the disk full", &ffmpeg.RunError{Err: ffmpeg.ErrNoSpace}, true, false, CodeNoSpace},
+		{"we found the disk full", fmt.Errorf("fetch: %w", syscall.ENOSPC), false, false, CodeNoSpace},
+		{"a failure keeps its code", fmt.Errorf("mux: %w", &failure{CodeSourceDamaged, tool}), true, false, CodeSourceDamaged},
+		{"stopped is no failure", fmt.Errorf("render: %w", tool), true, true, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := judge(test.ctx, test.err, test.local)
+			ctx := t.Context()
+			if test.stop {
+				ctx = stopped
+			}
+			got := judge(ctx, test.err, test.local)
 			var f *failure
 			if !errors.As(got, &f) {
 				f = &failure{}

@@ -186,7 +186,10 @@ func (w *Worker) make(ctx context.Context, j *job) error {
 		run   func(context.Context, *job) error
 		local bool // needs nothing but this machine: the same job would fail again
 	}{
-		{StageFetch, w.prepare, false}, {StageRender, w.render, true}, {StageMux, w.mux, true}, {StageInspect, w.inspect, true},
+		{StageFetch, w.prepare, false},
+		{StageRender, w.render, true},
+		{StageMux, w.mux, true},
+		{StageInspect, w.inspect, true},
 		{StageStore, w.store, false},
 	}
 	defer j.closeSegments()

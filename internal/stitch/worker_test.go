@@ -139,6 +139,9 @@ func (a archiveOf) beeps() []float64 {
 }
 
 func TestGridFollowsWhoComesAndGoes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes four scenes at full quality")
+	}
 	w := newWorld(t)
 	a := w.join(0, `Dr. O'Brien: "50%{pts}" [v];, \ `)
 	video := a.track(0, media.VP8, media.Camera, 1)
@@ -192,7 +195,7 @@ func TestPictureAndSoundFit(t *testing.T) {
 	b := w.join(0, "B")
 	other := b.track(0, media.VP8, media.Camera, 21)
 	b.record(733, other, 21, camera(t, "blue", "320x180", 30, 150))
-	archive := w.made(w.end(6400, ""))
+	archive := w.made(w.end(6400, "fast"))
 
 	flashes, beeps := archive.flashes(320, 360), archive.beeps()
 	if len(flashes) != 6 || len(beeps) != 6 {
