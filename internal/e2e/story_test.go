@@ -26,10 +26,12 @@ func seesAndHears(page *testenv.Page, who, other string) {
 		const v = document.querySelector('video[data-participant="%s"]');
 		const a = document.querySelector('audio[data-participant="%s"]');
 		if (!v || !a || !a.srcObject) return false;
-		const frames = () => v.getVideoPlaybackQuality().totalVideoFrames;
-		const first = frames(), at = a.currentTime;
+		let frames = 0;
+		const count = () => { frames++; v.requestVideoFrameCallback(count); };
+		v.requestVideoFrameCallback(count);
+		const at = a.currentTime;
 		await new Promise((r) => setTimeout(r, 700));
-		return frames() - first >= 3 && a.currentTime > at;
+		return frames >= 3 && a.currentTime > at;
 	})()`, other, other))
 }
 
@@ -43,6 +45,33 @@ func shot(t *testing.T, page *testenv.Page, name string) {
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), page.Screenshot(), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Firefox takes part as Chromium does: both see and hear each other, and both are recorded.
+func TestFirefoxTakesPart(t *testing.T) {
+	p := testenv.StartProduct(t, testenv.ProductOptions{NoStitcher: true})
+	service := as(t, p, "service")
+	c := service.schedule("Two kinds of browsers", "required",
+		person{Name: "Dr A", Role: "clinician"}, person{Name: "Pat B", Role: "patient"})
+	doctor, patient := c.Participants[0], c.Participants[1]
+	chromium := testenv.NewChromium(t, testenv.ChromiumOptions{})
+	enter(chromium.Page, doctor.JoinURL)
+	firefox := testenv.NewFirefox(t)
+	enter(firefox, patient.JoinURL)
+	seesAndHears(chromium.Page, "Chromium", patient.ID)
+	seesAndHears(firefox, "Firefox", doctor.ID)
+	for _, who := range []participant{doctor, patient} {
+		service.waitEvent(c.ID, events.TypeSegmentOpened, who.ID, 20*time.Second)
+	}
+	for _, e := range service.events(c.ID) {
+		if opened, ok := e.Event.(events.ConnectionOpened); ok && e.Participant == patient.ID {
+			if opened.Browser == nil || opened.Browser.Family != "Firefox" || opened.Browser.Major < 100 {
+				t.Errorf("the log says that the patient's browser is %+v", opened.Browser)
+			}
+		}
+	}
+	service.end(c.ID)
+	firefox.WaitFor("the patient is told that it is over", `!!document.querySelector('[data-testid^=end-]')`)
 }
 
 // The main job as a newcomer meets it: two browsers hold a recorded consultation, and its archive plays in the page.
