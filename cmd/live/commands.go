@@ -45,16 +45,15 @@ type demoCmd struct {
 
 // Run creates the consultation and prints its links.
 func (c *demoCmd) Run(ctx context.Context) error {
-	client, show := http.DefaultClient, func(io.Writer, string) error { return nil }
+	client, authority := http.DefaultClient, ""
 	if c.LAN {
-		authority, err := overLAN(&c.Live)
-		if err != nil {
+		var err error
+		if authority, err = overLAN(&c.Live); err != nil {
 			return err
 		}
 		if client, err = trusting(authority); err != nil {
 			return err
 		}
-		show = showQR
 	}
 	signer, err := c.Authority(time.Now)
 	if err != nil {
@@ -65,7 +64,10 @@ func (c *demoCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("demo consultation: %w", err)
 	}
 	links.print(os.Stdout)
-	return show(os.Stdout, links.patient)
+	if !c.LAN {
+		return nil
+	}
+	return showQR(os.Stdout, links.patient, authority)
 }
 
 // trusting makes a client that believes certificates of our own authority.
@@ -79,12 +81,13 @@ func trusting(authority string) (*http.Client, error) {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}}}, nil
 }
 
-func showQR(w io.Writer, link string) error {
+// showQR prints a link as a picture that a phone's camera reads.
+func showQR(w io.Writer, link, authority string) error {
 	code, err := localca.QR(link)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "\nThe patient's link for a phone in the same network. The phone will warn that it does not know\nthis machine's certificate authority; continue, or install var/tls/ca.pem on it once.\n\n%s\n", code)
+	_, err = fmt.Fprintf(w, "\nThe patient's link for a phone in the same network. The phone will warn that it does not know\nthis machine's certificate authority; continue, or install %s on it once.\n\n%s\n", authority, code)
 	return err
 }
 
