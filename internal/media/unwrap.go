@@ -33,6 +33,11 @@ func (u *Unwrapper[T]) Restart(v T) int64 {
 	return u.newest
 }
 
+// Newest is the number of the newest value, 0 before the first.
+func (u *Unwrapper[T]) Newest() int64 {
+	return u.newest
+}
+
 // Started says whether a value was seen.
 func (u *Unwrapper[T]) Started() bool {
 	return u.started

@@ -1,0 +1,168 @@
+package recorder
+
+import (
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"consilium/internal/media"
+)
+
+// output turns the frames of a track into segment files, one open at a time, and tells what became of them. A failing
+// disk ends the segment; a new one is tried a second later.
+type output struct {
+	cfg     Config
+	track   Track
+	report  func(Report)
+	logger  *slog.Logger
+	metrics *metrics
+	bytes   *atomic.Int64
+
+	now     time.Time // of what is being done; packets that waited are older
+	stream  *stream   // whose frames come
+	codec   media.Codec
+	reason  string // why the next segment is opened
+	seg     *segment
+	counted int64     // bytes of the open segment that are in bytes
+	syncAt  time.Time // when the open segment is to be synced
+	retryAt time.Time // after a failure: when to try again
+}
+
+// errNoDisk says that a frame was not written because the disk failed a moment ago.
+var errNoDisk = errors.New("the disk failed a moment ago")
+
+// write appends a frame to the open segment, or opens one with it.
+func (o *output) write(f frame) error {
+	if o.seg == nil {
+		return o.open(f)
+	}
+	if err := o.seg.write(f); err != nil {
+		o.fail("write segment", err, f.arrival)
+		return err
+	}
+	o.wrote()
+	return nil
+}
+
+// wrote counts a frame and says once that the segment is open.
+func (o *output) wrote() {
+	o.metrics.frames.Inc()
+	if !o.seg.opened && o.seg.landed() {
+		o.seg.opened = true
+		o.report(Opened{o.seg.Segment})
+	}
+}
+
+func (o *output) open(f frame) error {
+	if f.arrival.Before(o.retryAt) {
+		return errNoDisk
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	seg, err := openSegment(o.cfg.Dir, media.Segment{
+		ID: id.String(), Room: o.track.Room, Owner: o.track.Owner, Track: o.track.ID,
+		SSRC: o.stream.ssrc, Codec: o.codec, ClockRate: o.codec.ClockRate(),
+		FirstRTP: f.rtp, LastRTP: f.rtp, EndRTP: f.rtp + int64(f.samples), Arrival: f.arrival,
+		Width: f.width, Height: f.height, OpenReason: o.reason,
+	}, f)
+	if err != nil {
+		o.fail("open segment", err, f.arrival)
+		return err
+	}
+	o.seg, o.counted, o.syncAt = seg, 0, f.arrival.Add(o.cfg.Sync)
+	o.wrote()
+	return nil
+}
+
+// seal closes the open segment, if there is one. next is why another one will be opened.
+func (o *output) seal(now time.Time, reason, next string) {
+	o.reason = next
+	if o.seg == nil {
+		return
+	}
+	seg := o.seg
+	o.seg = nil
+	if !o.stream.anchors.first {
+		o.anchored(now)
+	}
+	seg.CloseReason = reason
+	seg.Anchors = o.stream.anchors.known()
+	path, err := seg.seal()
+	if err != nil {
+		o.failed("seal segment", err, now)
+		if seg.Segment, path, err = salvage(seg.Segment, seg.dir); err != nil {
+			o.failed("salvage segment", err, now)
+			return
+		}
+		if seg.Frames == 0 {
+			return
+		}
+	}
+	if !seg.opened {
+		o.report(Opened{seg.Segment})
+	}
+	o.count(seg.Bytes)
+	o.metrics.segments(reason).Inc()
+	o.report(Sealed{Segment: seg.Segment, Path: path})
+}
+
+// anchored gives out a batch of anchors, unless there are none.
+func (o *output) anchored(now time.Time) {
+	if batch := o.stream.anchors.batch(now); len(batch) > 0 {
+		o.report(Anchored{Track: o.track.ID, SSRC: o.stream.ssrc, Anchors: batch})
+	}
+}
+
+// sync makes durable what was written, once a second.
+func (o *output) sync(now time.Time) {
+	if o.seg == nil || now.Before(o.syncAt) {
+		return
+	}
+	o.syncAt = now.Add(o.cfg.Sync)
+	began := time.Now()
+	n, err := o.seg.sync()
+	if err != nil {
+		o.fail("sync segment", err, now)
+		return
+	}
+	o.metrics.syncs.Observe(time.Since(began).Seconds())
+	o.count(n)
+}
+
+// syncDeadline is when sync has something to do; zero if it has not.
+func (o *output) syncDeadline() time.Time {
+	if o.seg == nil || !o.seg.dirty {
+		return time.Time{}
+	}
+	return o.syncAt
+}
+
+// count adds the growth of the open segment to n durable bytes.
+func (o *output) count(n int64) {
+	if n > o.counted {
+		o.metrics.bytes.Add(float64(n - o.counted))
+		o.bytes.Add(n - o.counted)
+		o.counted = n
+	}
+}
+
+// fail ends a segment that cannot be written. Its whole frames are sealed if that works now; if not, its files stay for
+// Recover.
+func (o *output) fail(step string, err error, now time.Time) {
+	o.failed(step, err, now)
+	o.seal(now, reasonDisk, reasonDisk)
+}
+
+func (o *output) failed(step string, err error, now time.Time) {
+	o.metrics.failures.Inc()
+	o.retryAt = now.Add(diskRetry)
+	o.logger.Error("recording failed", "step", step, "track", o.track.ID, "error", err)
+}
+
+// diskRetry is how long nothing is tried after the disk failed.
+const diskRetry = time.Second
