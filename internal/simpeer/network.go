@@ -1,0 +1,203 @@
+package simpeer
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+)
+
+// Network is what happens to what a participant sends, on its way. The zero Network is perfect.
+type Network struct {
+	AudioDelay, VideoDelay time.Duration // one way, of packets and of the sender reports about them
+	Loss                   float64       // fraction of packets that never arrive, retransmissions included
+	Duplicate              float64       // fraction that arrives twice
+	Reorder                float64       // fraction that comes ReorderBy later than it should
+	ReorderBy              time.Duration // default 30 ms
+	Seed                   uint64        // of the dice
+}
+
+// wire is the innermost interceptor: it sees everything that is sent, retransmissions too, just before encryption.
+type wire struct {
+	interceptor.NoOp
+	network Network
+
+	mu     sync.Mutex // guards what follows
+	dice   *rand.Rand
+	queue  deliveries
+	kinds  map[uint32]bool // ssrc → is audio
+	closed bool
+
+	wake chan struct{} // holds a token when the queue has changed
+	done chan struct{}
+}
+
+// wireFactory lets a PeerConnection use a wire.
+type wireFactory struct{ wire *wire }
+
+// NewInterceptor implements interceptor.Factory.
+func (f wireFactory) NewInterceptor(string) (interceptor.Interceptor, error) { return f.wire, nil }
+
+func newWire(n Network) *wire {
+	if n.ReorderBy == 0 {
+		n.ReorderBy = 30 * time.Millisecond
+	}
+	w := &wire{
+		network: n, dice: rand.New(rand.NewPCG(n.Seed, 1)), kinds: map[uint32]bool{},
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	go w.run() // ends with Close
+	return w
+}
+
+// BindLocalStream implements interceptor.Interceptor.
+func (w *wire) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
+	audio := strings.HasPrefix(info.MimeType, "audio/")
+	w.mu.Lock()
+	w.kinds[info.SSRC] = audio
+	w.mu.Unlock()
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		header, body := h.Clone(), append([]byte(nil), payload...)
+		w.carry(w.delay(audio), true, func() { _, _ = next.Write(&header, body, a) }) // who is gone gets nothing
+		return len(payload), nil
+	})
+}
+
+// BindRTCPWriter implements interceptor.Interceptor: sender reports take as long as what they report on.
+func (w *wire) BindRTCPWriter(next interceptor.RTCPWriter) interceptor.RTCPWriter {
+	return interceptor.RTCPWriterFunc(func(packets []rtcp.Packet, a interceptor.Attributes) (int, error) {
+		sr, ok := packets[0].(*rtcp.SenderReport)
+		if !ok {
+			return next.Write(packets, a)
+		}
+		w.mu.Lock()
+		audio := w.kinds[sr.SSRC]
+		w.mu.Unlock()
+		w.carry(w.delay(audio), false, func() { _, _ = next.Write(packets, a) })
+		return 0, nil
+	})
+}
+
+func (w *wire) delay(audio bool) time.Duration {
+	if audio {
+		return w.network.AudioDelay
+	}
+	return w.network.VideoDelay
+}
+
+// carry sends after a delay, unless the dice say otherwise.
+func (w *wire) carry(delay time.Duration, media bool, send func()) {
+	now := time.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || media && w.dice.Float64() < w.network.Loss {
+		return
+	}
+	if media && w.dice.Float64() < w.network.Duplicate {
+		w.queue.add(now.Add(delay+time.Millisecond), send)
+	}
+	if media && w.dice.Float64() < w.network.Reorder {
+		delay += w.network.ReorderBy
+	}
+	w.queue.add(now.Add(delay), send)
+	w.ring()
+}
+
+func (w *wire) ring() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close implements interceptor.Interceptor. What is still on its way is lost.
+func (w *wire) Close() error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.ring()
+	<-w.done
+	return nil
+}
+
+func (w *wire) run() {
+	defer close(w.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		due, wait, closed := w.due(time.Now())
+		if closed {
+			return
+		}
+		for _, send := range due {
+			send()
+		}
+		if len(due) > 0 {
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-w.wake:
+		}
+	}
+}
+
+// due takes what is to be delivered now, and says how long it is until the next.
+func (w *wire) due(now time.Time) (due []func(), wait time.Duration, closed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue.list) > 0 && !w.queue.list[0].at.After(now) {
+		due = append(due, heap.Pop(&w.queue).(delivery).send)
+	}
+	if len(w.queue.list) == 0 {
+		return due, time.Hour, w.closed
+	}
+	return due, w.queue.list[0].at.Sub(now), w.closed
+}
+
+// deliveries is a heap, earliest first, and in the order in which they were added among equals.
+type deliveries struct {
+	list  []delivery
+	count int
+}
+
+type delivery struct {
+	at    time.Time
+	order int
+	send  func()
+}
+
+func (q *deliveries) add(at time.Time, send func()) {
+	q.count++
+	heap.Push(q, delivery{at: at, order: q.count, send: send})
+}
+
+// Len implements heap.Interface.
+func (q *deliveries) Len() int { return len(q.list) }
+
+// Less implements heap.Interface.
+func (q *deliveries) Less(i, j int) bool {
+	if q.list[i].at.Equal(q.list[j].at) {
+		return q.list[i].order < q.list[j].order
+	}
+	return q.list[i].at.Before(q.list[j].at)
+}
+
+// Swap implements heap.Interface.
+func (q *deliveries) Swap(i, j int) { q.list[i], q.list[j] = q.list[j], q.list[i] }
+
+// Push implements heap.Interface.
+func (q *deliveries) Push(x any) { q.list = append(q.list, x.(delivery)) }
+
+// Pop implements heap.Interface.
+func (q *deliveries) Pop() any {
+	last := q.list[len(q.list)-1]
+	q.list = q.list[:len(q.list)-1]
+	return last
+}
