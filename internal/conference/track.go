@@ -182,7 +182,7 @@ func (c *Conference) record(t *track) {
 		return
 	}
 	t.rec, t.grewAt = r, c.m.deps.Now()
-	t.pub.Subscribe(r)
+	t.pub.SubscribeSince(r, c.state.RecordableSince(t.owner))
 }
 
 // onReport turns what a recorder did into facts. It is called from the recorder's goroutine, in order.

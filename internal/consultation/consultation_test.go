@@ -326,3 +326,24 @@ func TestACompletedConsultationNeedsNoHost(t *testing.T) {
 	s.must(Reopen{})
 	s.must(Host{Node: "n", Wall: start})
 }
+
+func TestNothingIsRecordableFromBeforeTheLastConsentOrResumption(t *testing.T) {
+	s := newScript(t, events.PolicyOptional)
+	s.agree(doctor)
+	s.must(Join{Participant: doctor})
+	s.now = start.Add(time.Minute)
+	s.agree(patient)
+	s.must(Invite{ID: camera, Role: RoleDevice, For: []string{patient}, Consent: &events.Consent{By: events.ByService}})
+	if got := s.state().RecordableSince(doctor); !got.Equal(start) {
+		t.Errorf("the doctor's tracks since %v, want since the doctor agreed", got)
+	}
+	if got := s.state().RecordableSince(camera); !got.Equal(start.Add(time.Minute)) {
+		t.Errorf("the device's tracks since %v, want since the patient agreed", got)
+	}
+	s.must(Pause{Reason: "private"})
+	s.now = start.Add(2 * time.Minute)
+	s.must(Resume{Reason: "private"})
+	if got := s.state().RecordableSince(doctor); !got.Equal(start.Add(2 * time.Minute)) {
+		t.Errorf("after a pause since %v, want since the resumption", got)
+	}
+}

@@ -41,6 +41,8 @@ type Participant struct {
 	Role    string
 	For     []string // whose consent a device needs
 	Consent Answer
+	// AnsweredAt is when the newest answer was given; zero before the first.
+	AnsweredAt time.Time
 	Present bool
 	Kicked  bool
 }
@@ -73,6 +75,7 @@ type State struct {
 	Epoch        int    // of the newest conference.hosted, 0 before the first
 	Node, URL    string // who hosts it
 	Paused       bool
+	ResumedAt    time.Time // when writing was last allowed again after a pause
 	FirstJoined  time.Time // of the first participant, zero before
 	EmptySince   time.Time // since when nobody is present; zero while somebody is, or before the first join
 	EndedAt      time.Time // zero while not ended
@@ -169,6 +172,22 @@ func (s *State) MayRecord(id string) bool {
 	return ok && s.MayPublish(id) && s.Policy != events.PolicyForbidden && !s.Paused && s.Phase == Open && s.consented(p)
 }
 
+// RecordableSince is the time before which nothing of a participant that MayRecord may be written: the newest of the
+// consents that its tracks need, and of a resumption after a pause.
+func (s *State) RecordableSince(id string) time.Time {
+	since := s.ResumedAt
+	p, ok := s.participants[id]
+	if !ok {
+		return since
+	}
+	for _, who := range append([]string{id}, p.For...) {
+		if o, ok := s.participants[who]; ok && o.AnsweredAt.After(since) {
+			since = o.AnsweredAt
+		}
+	}
+	return since
+}
+
 // consented says whether everybody whom p's tracks record has consented: p, and whom a device is for.
 func (s *State) consented(p *Participant) bool {
 	if p.Consent != Given {
@@ -218,15 +237,15 @@ func (s *State) Evolve(e events.Stored) {
 			s.EmptySince = e.Time
 		}
 	case events.ConsentGiven:
-		s.change(e.Participant, func(p *Participant) { p.Consent = Given })
+		s.change(e.Participant, func(p *Participant) { p.Consent, p.AnsweredAt = Given, e.Time })
 	case events.ConsentRefused:
-		s.change(e.Participant, func(p *Participant) { p.Consent = Refused })
+		s.change(e.Participant, func(p *Participant) { p.Consent, p.AnsweredAt = Refused, e.Time })
 	case events.ConsentWithdrawn:
-		s.change(e.Participant, func(p *Participant) { p.Consent = Withdrawn })
+		s.change(e.Participant, func(p *Participant) { p.Consent, p.AnsweredAt = Withdrawn, e.Time })
 	case events.RecordingPaused:
 		s.Paused = true
 	case events.RecordingResumed:
-		s.Paused = false
+		s.Paused, s.ResumedAt = false, e.Time
 	default:
 		s.evolveArtefacts(e)
 	}

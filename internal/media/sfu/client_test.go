@@ -67,7 +67,6 @@ type client struct {
 	pairs     []PairEnd
 	needs     int
 	changed   chan struct{} // closed and replaced when something above changes
-	plis      int
 }
 
 // received is what a client got of one publication.

@@ -28,7 +28,6 @@ type ingress struct {
 	memory      slab
 	payloadType uint8                       // of the current publication
 	current     atomic.Pointer[Publication] // nil before the first packet that may pass
-	layer       bool                        // one of several layers, and another one is published
 }
 
 // onTrack is called by pion, in a goroutine of its own, when the first packet of a stream has come.

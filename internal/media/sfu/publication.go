@@ -44,6 +44,7 @@ type Publication struct {
 
 	mu          sync.Mutex // makes the calls of subscribers one at a time and guards the list
 	subscribers []Subscriber
+	early       early
 }
 
 // track says what an incoming RTP stream is, as the offer that announced it has it.
@@ -137,6 +138,7 @@ func (p *Publication) deliver(packet *rtp.Packet, arrival time.Time) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.early.add(packet, arrival, arrival.Sub(p.started))
 	for _, s := range p.subscribers {
 		s.RTP(packet, arrival)
 	}
