@@ -43,8 +43,8 @@ type Participant struct {
 	Consent Answer
 	// AnsweredAt is when the newest answer was given; zero before the first.
 	AnsweredAt time.Time
-	Present bool
-	Kicked  bool
+	Present    bool
+	Kicked     bool
 }
 
 // Segment is what the log says about one segment file.
