@@ -1,8 +1,12 @@
 package simpeer
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net"
+	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/pion/transport/v5"
@@ -11,9 +15,13 @@ import (
 
 // cable is a network that can be cut. Once it is, nothing goes out and nothing comes in, as when a phone loses its
 // signal: nobody says goodbye.
+//
+// It also keeps back media of SSRCs that no answer has announced yet, as browsers do: pion reads such packets from two
+// goroutines at once when the answer comes.
 type cable struct {
 	*stdnet.Net
-	isCut atomic.Bool
+	isCut     atomic.Bool
+	announced sync.Map // ssrc → true
 }
 
 func newCable() (*cable, error) {
@@ -25,6 +33,29 @@ func newCable() (*cable, error) {
 }
 
 func (c *cable) cut() { c.isCut.Store(true) }
+
+// announce lets the SSRCs of an answer through.
+func (c *cable) announce(sdp string) {
+	for line := range strings.Lines(sdp) {
+		number, _, _ := strings.Cut(strings.TrimPrefix(line, "a=ssrc:"), " ")
+		if ssrc, err := strconv.ParseUint(number, 10, 32); err == nil && strings.HasPrefix(line, "a=ssrc:") {
+			c.announced.Store(uint32(ssrc), true)
+		}
+	}
+}
+
+// passes tells whether a packet may come in.
+func (c *cable) passes(packet []byte) bool {
+	if c.isCut.Load() {
+		return false
+	}
+	// RFC 7983 §7: media has 128 … 191 in the first byte, and RTCP 64 … 95 in the type (RFC 5761 §4).
+	if len(packet) < 12 || packet[0]>>6 != 2 || packet[1]&0x7f >= 64 && packet[1]&0x7f < 96 {
+		return true
+	}
+	_, ok := c.announced.Load(binary.BigEndian.Uint32(packet[8:]))
+	return ok
+}
 
 // ListenUDP implements transport.Net.
 func (c *cable) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
@@ -53,7 +84,7 @@ func (p *plug) WriteTo(b []byte, to net.Addr) (int, error) {
 func (p *plug) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := p.UDPConn.ReadFrom(b)
-		if err != nil || !p.cable.isCut.Load() {
+		if err != nil || p.cable.passes(b[:n]) {
 			return n, from, err
 		}
 	}

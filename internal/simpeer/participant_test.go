@@ -204,11 +204,12 @@ func TestDropAndRejoin(t *testing.T) {
 	p.Drop()
 	p.Drop() // harmless
 	flashes := len(p.Sent().Flashes)
-	packets, _ := first.snapshot()
-	time.Sleep(500 * time.Millisecond)
-	if again, _ := first.snapshot(); len(again) != len(packets) {
-		t.Errorf("%d packets came after the cut", len(again)-len(packets))
+	// What was on its way arrives; then nothing does for half a second, over which 15 frames would have come.
+	silentSince := func() time.Time {
+		packets, _ := first.snapshot()
+		return packets[len(packets)-1].at
 	}
+	await(t, "silence", func() bool { return time.Since(silentSince()) > 500*time.Millisecond })
 	select {
 	case <-first.pub.Ended():
 		t.Error("the server was told goodbye")

@@ -26,11 +26,16 @@ func ReadBeeps(ctx context.Context, path string, tones ...int) (map[int][]time.D
 	for i := range samples {
 		samples[i] = float64(int16(binary.LittleEndian.Uint16(stdout.Bytes()[2*i:]))) / math.MaxInt16
 	}
+	return FindBeeps(samples, tones...), nil
+}
+
+// FindBeeps is ReadBeeps for samples, 48 kHz mono between -1 and 1. Times count from the first.
+func FindBeeps(samples []float64, tones ...int) map[int][]time.Duration {
 	beeps := map[int][]time.Duration{}
 	for _, tone := range tones {
 		beeps[tone] = onsets(loudness(samples, tone))
 	}
-	return beeps, nil
+	return beeps
 }
 
 const (

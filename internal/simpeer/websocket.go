@@ -182,6 +182,7 @@ func (w *webSocket) offer(ctx context.Context, fresh bool) error {
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer.SDP}); err != nil {
 		return fmt.Errorf("apply answer: %w", err)
 	}
+	w.s.cable.announce(answer.SDP)
 	return nil
 }
 

@@ -69,6 +69,7 @@ func (w *whip) enter(ctx context.Context, s *session) error {
 	if err := s.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
 		return fmt.Errorf("apply answer: %w", err)
 	}
+	s.cable.announce(answer)
 	return nil
 }
 

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"os"
+	"regexp"
 	"slices"
 	"sync"
 	"testing"
@@ -18,6 +20,8 @@ import (
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/sdp/v3"
+	"github.com/pion/transport/v5"
+	"github.com/pion/transport/v5/stdnet"
 	"github.com/pion/transport/v5/test"
 	"github.com/pion/webrtc/v4"
 
@@ -52,6 +56,7 @@ func newSFU(t *testing.T) *SFU {
 type client struct {
 	t    *testing.T
 	pc   *webrtc.PeerConnection
+	net  *clientNet
 	peer *Peer
 
 	offering sync.Mutex // one offer at a time
@@ -81,9 +86,7 @@ type received struct {
 type clientOptions struct {
 	drop   func(p *rtp.Header) bool // incoming packets that the network loses
 	noNeed bool                     // do not offer again when asked
-	// layers lets it send several. pion then reads packets that come before the answer from two goroutines, one of which
-	// it forgets when the connection closes; hence not always.
-	layers bool
+	layers bool                     // negotiate what several layers need
 }
 
 // join adds a client to a room, not connected yet.
@@ -93,7 +96,8 @@ func join(t *testing.T, r *Room, id string, options clientOptions) *client {
 		t: t, sources: map[string]media.Source{}, got: map[string]*received{}, ignored: map[string]int{},
 		changed: make(chan struct{}),
 	}
-	c.pc = newClientConnection(t, options)
+	c.net = newClientNet(t)
+	c.pc = newClientConnection(t, c.net, options)
 	c.pc.OnTrack(c.onTrack)
 	peer, err := r.NewPeer(PeerConfig{ID: id, Handlers: Handlers{
 		OnCandidate:        c.onServerCandidate,
@@ -126,7 +130,7 @@ func join(t *testing.T, r *Room, id string, options clientOptions) *client {
 	return c
 }
 
-func newClientConnection(t *testing.T, options clientOptions) *webrtc.PeerConnection {
+func newClientConnection(t *testing.T, n *clientNet, options clientOptions) *webrtc.PeerConnection {
 	t.Helper()
 	m := &webrtc.MediaEngine{}
 	if err := m.RegisterDefaultCodecs(); err != nil { // with RTX, as browsers offer it
@@ -163,6 +167,7 @@ func newClientConnection(t *testing.T, options clientOptions) *webrtc.PeerConnec
 	e := webrtc.SettingEngine{LoggerFactory: logFactory{slog.New(slog.DiscardHandler)}}
 	// Losses are made behind the decryption, which would take what comes again for an attack.
 	e.DisableSRTPReplayProtection(options.drop != nil)
+	e.SetNet(n)
 	e.SetIncludeLoopbackCandidate(true)
 	e.SetInterfaceFilter(func(name string) bool { return name == "lo" })
 	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
@@ -326,7 +331,63 @@ func (c *client) offerLocked(options *webrtc.OfferOptions) error {
 		return err
 	}
 	c.change(func() { c.sending = sending })
-	return c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer})
+	return c.answered(answer)
+}
+
+// answered applies an answer.
+func (c *client) answered(answer string) error {
+	if err := c.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
+		return err
+	}
+	for _, m := range ssrcLine.FindAllStringSubmatch(answer, -1) {
+		c.net.announced.Store(ssrcOf(m[1]), true)
+	}
+	return nil
+}
+
+var ssrcLine = regexp.MustCompile(`a=ssrc:(\d+) `)
+
+// clientNet keeps media of SSRCs back that no answer has announced yet, as browsers do: pion reads such packets from two
+// goroutines at once when the answer comes.
+type clientNet struct {
+	*stdnet.Net
+	announced sync.Map // ssrc → true
+}
+
+func newClientNet(t *testing.T) *clientNet {
+	t.Helper()
+	n, err := stdnet.NewNet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &clientNet{Net: n}
+}
+
+// ListenUDP implements transport.Net.
+func (n *clientNet) ListenUDP(network string, local *net.UDPAddr) (transport.UDPConn, error) {
+	conn, err := n.Net.ListenUDP(network, local)
+	if err != nil {
+		return nil, err
+	}
+	return &clientSocket{UDPConn: conn, net: n}, nil
+}
+
+type clientSocket struct {
+	transport.UDPConn
+	net *clientNet
+}
+
+// ReadFrom implements net.PacketConn.
+func (s *clientSocket) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := s.UDPConn.ReadFrom(b)
+		if err != nil || n < 12 || b[0]>>6 != 2 || b[1]&0x7f >= 64 && b[1]&0x7f < 96 { // STUN, DTLS, RTCP (RFC 7983, RFC 5761)
+			return n, from, err
+		}
+		if _, ok := s.net.announced.Load(binary.BigEndian.Uint32(b[8:])); ok {
+			return n, from, nil
+		}
+	}
 }
 
 // offerMore does what a browser does when it is asked for receiving m-lines: it adds those that it has not free.

@@ -194,7 +194,7 @@ func TestAnswerCompleteHoldsAllCandidates(t *testing.T) {
 	if want := fmt.Sprintf(" 127.0.0.1 %d typ host", s.Addr().Port()); !strings.Contains(answer, want) {
 		t.Fatalf("the answer lacks the candidate %q:\n%s", want, answer)
 	}
-	if err := a.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
+	if err := a.answered(answer); err != nil {
 		t.Fatal(err)
 	}
 	o.stream()
