@@ -59,6 +59,7 @@ func TestParticipantsMeet(t *testing.T) {
 // What a participant says of its clocks must be true, or every figure of sync is worth nothing: this takes arrival times
 // and sender reports of the server and finds the captures that Sent tells of.
 func TestClocksAreWhatTheySeem(t *testing.T) {
+	inFull(t)
 	const ms = time.Millisecond
 	s := newServer(t)
 	clocks := Clocks{Began: time.Now().Add(-300 * ms), WallError: -1300 * ms, AudioPPM: 250, VideoPPM: -120}
@@ -130,6 +131,7 @@ func TestClocksAreWhatTheySeem(t *testing.T) {
 }
 
 func TestTheNetworkLosesAndMixes(t *testing.T) {
+	inFull(t)
 	s := newServer(t)
 	s.join("a", Options{Media: made(t, short(0)), Network: Network{Loss: 0.08, Duplicate: 0.05, Reorder: 0.1, Seed: 7}})
 	sound, picture := s.tap("a", media.Audio), s.tap("a", media.Video)
@@ -167,6 +169,7 @@ func TestTheNetworkLosesAndMixes(t *testing.T) {
 }
 
 func TestAWholePictureComesWhenAskedFor(t *testing.T) {
+	inFull(t)
 	s := newServer(t)
 	p := s.join("a", Options{Media: made(t, Someone(0)), NoAudio: true}) // whole by itself once in 20 s
 	picture := s.tap("a", media.Video)
@@ -196,6 +199,7 @@ func TestAWholePictureComesWhenAskedFor(t *testing.T) {
 }
 
 func TestDropAndRejoin(t *testing.T) {
+	inFull(t)
 	t.Cleanup(test.CheckRoutines(t))
 	s := newServer(t)
 	p := s.join("a", Options{Media: made(t, short(0))})
@@ -249,6 +253,7 @@ func TestDropAndRejoin(t *testing.T) {
 }
 
 func TestMute(t *testing.T) {
+	inFull(t)
 	s := newServer(t)
 	p := s.join("a", Options{Media: made(t, short(0))})
 	sound, picture := s.tap("a", media.Audio), s.tap("a", media.Video)

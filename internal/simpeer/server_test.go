@@ -352,3 +352,11 @@ func (s *server) unpublish(rw http.ResponseWriter, r *http.Request) {
 	peer.Close()
 	rw.WriteHeader(http.StatusOK)
 }
+
+// inFull leaves a test out of the quick run: it takes seconds.
+func inFull(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+}

@@ -658,3 +658,11 @@ func has(list []string, want string) bool {
 	}
 	return false
 }
+
+// inFull leaves a test out of the quick run: it takes seconds.
+func inFull(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+}

@@ -97,6 +97,7 @@ func checkPayloads(t *testing.T, pub *Publication, packets []*rtp.Packet) {
 func seqOf(p []byte) uint16 { return uint16(p[10])<<8 | uint16(p[11]) }
 
 func TestLostPacketsComeAgainFromTheHistory(t *testing.T) {
+	inFull(t)
 	registry := prometheus.NewRegistry()
 	s := newSFU(t)
 	m, err := newMetrics(registry)
@@ -155,6 +156,7 @@ func complete(packets []*rtp.Packet) int {
 }
 
 func TestWhoComesLateGetsAWholePicture(t *testing.T) {
+	inFull(t)
 	r := newSFU(t).NewRoom()
 	a, _, camera := publisher(t, r, "a")
 	camera.stream()

@@ -14,6 +14,7 @@ import (
 )
 
 func TestComingAndGoingReusesMLines(t *testing.T) {
+	inFull(t)
 	r := newSFU(t).NewRoom()
 	stay, mic, cam := publisher(t, r, "stay")
 	mic.stream()
