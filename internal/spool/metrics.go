@@ -1,29 +1,54 @@
 package spool
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 type metrics struct {
-	files, bytes      prometheus.Gauge
-	failures, damaged prometheus.Counter
+	failures, damaged, stored prometheus.Counter
 }
 
-func newMetrics(r prometheus.Registerer) *metrics {
-	m := &metrics{
-		files: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "consilium_spool_waiting_files", Help: "Sealed segments that the blob store does not hold yet.",
-		}),
-		bytes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "consilium_spool_waiting_bytes", Help: "Bytes of sealed segments that the blob store does not hold yet.",
-		}),
-		failures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "consilium_spool_failures_total", Help: "Attempts to store a segment that failed.",
-		}),
-		damaged: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "consilium_spool_damaged_files_total", Help: "Sealed files that are not what was sealed; somebody must look.",
-		}),
+func newMetrics(r prometheus.Registerer, s *Spool) *metrics {
+	f := promauto.With(r)
+	gauge := func(name, help string, value func(backlog) float64) {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return value(s.backlog(time.Now())) })
 	}
-	if r != nil {
-		r.MustRegister(m.files, m.bytes, m.failures, m.damaged)
+	gauge("consilium_spool_waiting_files", "Sealed segments that the blob store does not hold yet.",
+		func(b backlog) float64 { return float64(b.files) })
+	gauge("consilium_spool_waiting_bytes", "Bytes of sealed segments that the blob store does not hold yet.",
+		func(b backlog) float64 { return float64(b.bytes) })
+	gauge("consilium_spool_oldest_seconds", "How long the oldest of them that is not damaged has been waiting.",
+		func(b backlog) float64 { return b.oldest.Seconds() })
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	return m
+	return &metrics{
+		failures: counter("consilium_spool_failures_total", "Attempts to store a segment that failed."),
+		damaged:  counter("consilium_spool_damaged_files_total", "Sealed files that are not what was sealed; somebody must look."),
+		stored:   counter("consilium_spool_stored_files_total", "Segments that the blob store holds and the log names."),
+	}
+}
+
+// backlog is what waits.
+type backlog struct {
+	files  int
+	bytes  int64
+	oldest time.Duration
+}
+
+func (s *Spool) backlog(now time.Time) backlog {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var b backlog
+	for _, t := range s.tasks {
+		b.files++
+		b.bytes += t.segment.Bytes
+		if !t.damaged {
+			b.oldest = max(b.oldest, now.Sub(t.since))
+		}
+	}
+	return b
 }

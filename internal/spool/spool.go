@@ -2,54 +2,67 @@
 //
 // In come sealed segment files with their sidecars, named by a recorder or found on the disk at the start; out go blobs
 // and, for each, the word that it is stored. The state of a segment is its file's extension, so nothing else has to
-// survive a crash. Local files go only when the blob store holds the very bytes and the word is spoken.
+// survive a crash. Local files go only when the blob store holds the very bytes and the word is spoken. A segment is never
+// changed and never given up.
 package spool
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"consilium/internal/blob"
 	"consilium/internal/media"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Sealed is the extension of a segment file that waits for the blob store.
-const Sealed = ".sealed"
+const Sealed = media.SealedExtension
 
 // Config of a Spool.
 type Config struct {
 	Dir string // the recorder's folder: <Dir>/<room>/<segment>.{ivf,ogg}.sealed with <segment>.json beside it
-	// Retry is the pause after a first failure; it doubles up to RetryMax. Defaults: 200 ms and 30 s.
+	// Retry is the pause after a segment's first failure; it doubles up to RetryMax. Defaults: 200 ms and 30 s.
 	Retry, RetryMax time.Duration
+	Workers         int                   // segments that are stored at once; default 4
 	Registerer      prometheus.Registerer // nil: metrics are not registered
 }
 
-// Stored says that the blob store holds the segment under key. It is called until it succeeds.
+// Stored says that the blob store holds the segment under key. It is called until it succeeds, and again when the process
+// died before the local files were gone: it must bear to be told twice.
 type Stored func(ctx context.Context, s media.Segment, key string) error
 
-// Spool is the queue between the disk and the blob store.
+// Spool is the queue between the disk and the blob store. It is safe for concurrent use.
 type Spool struct {
 	cfg     Config
 	blobs   *blob.Store
 	stored  Stored
 	logger  *slog.Logger
 	metrics *metrics
+	wake    chan struct{} // one slot: something may be due
 
-	mu      sync.Mutex // guards what follows; never held while calling out
-	waiting []media.Segment
-	known   map[string]string // room of every segment that is not stored yet, by segment id
-	wake    chan struct{}     // one slot: waiting has grown
+	mu    sync.Mutex       // guards tasks and what changes in them; never held while calling out
+	tasks map[string]*task // every segment that is not stored yet, by id
+}
+
+// task is one segment on its way. The worker that has it owns it while busy is set.
+type task struct {
+	segment  media.Segment
+	since    time.Time // when it was sealed
+	due      time.Time // when to try again
+	failures int
+	busy     bool
+	damaged  bool // will not mend
+	uploaded bool // the store holds it, only the word is missing
 }
 
 // New makes a spool. Run does the work.
@@ -60,61 +73,76 @@ func New(cfg Config, blobs *blob.Store, stored Stored, logger *slog.Logger) *Spo
 	if cfg.RetryMax <= 0 {
 		cfg.RetryMax = 30 * time.Second
 	}
-	return &Spool{
-		cfg: cfg, blobs: blobs, stored: stored, logger: logger, metrics: newMetrics(cfg.Registerer),
-		known: map[string]string{}, wake: make(chan struct{}, 1),
+	if cfg.Workers <= 0 {
+		cfg.Workers = 4
 	}
+	s := &Spool{
+		cfg: cfg, blobs: blobs, stored: stored, logger: logger,
+		wake: make(chan struct{}, 1), tasks: map[string]*task{},
+	}
+	s.metrics = newMetrics(cfg.Registerer, s)
+	return s
 }
 
 // Add hands over a sealed segment. It never blocks; a segment that is known already is not taken twice.
 func (s *Spool) Add(seg media.Segment) {
+	s.add(seg, time.Now())
+}
+
+func (s *Spool) add(seg media.Segment, since time.Time) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, twice := s.known[seg.ID]; twice {
-		return
+	if s.tasks[seg.ID] == nil {
+		s.tasks[seg.ID] = &task{segment: seg, since: since}
 	}
-	s.known[seg.ID] = seg.Room
-	s.waiting = append(s.waiting, seg)
-	s.metrics.files.Inc()
-	s.metrics.bytes.Add(float64(seg.Bytes))
+	s.mu.Unlock()
+	s.rouse()
+}
+
+func (s *Spool) rouse() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Pending lists the segments of a room that are not stored yet, in no order.
+// Pending lists the segments of a room that are not stored yet, damaged ones included, by id. What an earlier process
+// left is known as soon as Run has looked.
 func (s *Spool) Pending(room string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []string
-	for id, in := range s.known {
-		if in == room {
+	for id, t := range s.tasks {
+		if t.segment.Room == room {
 			ids = append(ids, id)
 		}
 	}
+	slices.Sort(ids)
 	return ids
 }
 
-// Run finds what an earlier process left behind, and stores segments until ctx ends. A segment that cannot be stored
-// now is tried again for ever and holds nobody else up.
+// Run finds what an earlier process left behind, and stores segments until ctx ends, the oldest first. A segment that
+// cannot be stored now is tried again for ever and holds nobody else up.
 func (s *Spool) Run(ctx context.Context) error {
 	if err := s.find(); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
-	var retries sync.WaitGroup
-	defer retries.Wait()
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	free := make(chan struct{}, s.cfg.Workers)
 	for {
-		for _, seg := range s.take() {
-			if err := s.store(ctx, seg); err != nil && ctx.Err() == nil {
-				retries.Go(func() { s.insist(ctx, seg, err) })
-			}
-		}
 		select {
+		case free <- struct{}{}:
 		case <-ctx.Done():
 			return nil
-		case <-s.wake:
 		}
+		t, err := s.next(ctx)
+		if err != nil {
+			return nil
+		}
+		workers.Go(func() {
+			s.finish(ctx, t, s.store(ctx, t))
+			<-free
+		})
 	}
 }
 
@@ -125,106 +153,89 @@ func (s *Spool) find() error {
 		return err
 	}
 	for _, file := range files {
-		seg, err := readSidecar(file)
+		info, err := os.Stat(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // it was stored just now
+		}
+		var seg media.Segment
+		if err == nil {
+			seg, err = readSidecar(strings.TrimSuffix(file, Sealed))
+		}
 		if err != nil {
 			s.metrics.damaged.Inc()
 			s.logger.Error("a sealed segment has no readable sidecar and stays where it is", "file", file, "error", err)
 			continue
 		}
-		s.Add(seg)
+		s.add(seg, info.ModTime())
 	}
 	return nil
 }
 
-// readSidecar reads what is said of a sealed file, from the file beside it.
-func readSidecar(file string) (media.Segment, error) {
-	name := strings.TrimSuffix(filepath.Base(file), Sealed)
-	raw, err := os.ReadFile(filepath.Join(filepath.Dir(file), strings.TrimSuffix(name, filepath.Ext(name))+".json"))
-	if err != nil {
-		return media.Segment{}, err
-	}
-	var seg media.Segment
-	if err := json.Unmarshal(raw, &seg); err != nil {
-		return media.Segment{}, err
-	}
-	if seg.FileName() != name || seg.Room != filepath.Base(filepath.Dir(file)) {
-		return media.Segment{}, errors.New("the sidecar speaks of another file")
-	}
-	return seg, nil
-}
-
-func (s *Spool) take() []media.Segment {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	taken := s.waiting
-	s.waiting = nil
-	return taken
-}
-
-// errDamaged says that the file on the disk is not the one that was sealed. It will not mend.
-var errDamaged = errors.New("the file is not the one that was sealed")
-
-// insist tries again until it works or ctx ends.
-func (s *Spool) insist(ctx context.Context, seg media.Segment, err error) {
-	pause := s.cfg.Retry
-	for err != nil {
-		s.metrics.failures.Inc()
-		if errors.Is(err, errDamaged) {
-			s.metrics.damaged.Inc()
-			s.logger.Error("a sealed segment is damaged and stays on the disk", "segment", seg.ID, "consultation", seg.Room, "error", err)
-			return
+// next waits for the oldest segment that is due and takes it; it fails only when ctx ends.
+func (s *Spool) next(ctx context.Context) (*task, error) {
+	for {
+		t, wait := s.take(time.Now())
+		if t != nil {
+			return t, nil
 		}
-		s.logger.Warn("segment is not stored yet", "segment", seg.ID, "consultation", seg.Room, "error", err, "again_in", pause)
-		timer := time.NewTimer(pause)
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return
+			return nil, ctx.Err()
+		case <-s.wake:
 		case <-timer.C:
 		}
-		pause = min(2*pause, s.cfg.RetryMax)
-		err = s.store(ctx, seg)
+		timer.Stop()
 	}
 }
 
-// store brings one segment into the blob store, says so, and removes it here. Every step may be repeated.
-func (s *Spool) store(ctx context.Context, seg media.Segment) error {
-	dir := filepath.Join(s.cfg.Dir, seg.Room)
-	file, sidecar := filepath.Join(dir, seg.FileName()+Sealed), filepath.Join(dir, seg.ID+".json")
-	key := Key(seg)
-	info, err := s.blobs.PutFile(ctx, key, file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: it is gone", errDamaged)
-	}
-	if err != nil {
-		return fmt.Errorf("store segment %s: %w", seg.ID, err)
-	}
-	if info.Bytes != seg.Bytes || info.SHA256 != seg.SHA256 {
-		return errors.Join(fmt.Errorf("%w: %d bytes, sealed with %d", errDamaged, info.Bytes, seg.Bytes), s.blobs.Delete(ctx, key))
-	}
-	if _, err := s.blobs.PutFile(ctx, strings.TrimSuffix(key, seg.Codec.Extension())+".json", sidecar); err != nil {
-		return fmt.Errorf("store sidecar of %s: %w", seg.ID, err)
-	}
-	if err := s.stored(ctx, seg, key); err != nil {
-		return fmt.Errorf("announce segment %s: %w", seg.ID, err)
-	}
-	// The segment first: a sidecar alone is swept at the next start, a segment alone would be a riddle.
-	if err := errors.Join(os.Remove(file), os.Remove(sidecar)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.logger.Warn("a stored segment is still on the disk", "segment", seg.ID, "error", err)
-	}
-	s.forget(seg)
-	return nil
-}
-
-func (s *Spool) forget(seg media.Segment) {
+// take takes the oldest segment that is due, or says how long there will be none.
+func (s *Spool) take(now time.Time) (*task, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.known, seg.ID)
-	s.metrics.files.Dec()
-	s.metrics.bytes.Sub(float64(seg.Bytes))
+	var oldest *task
+	wait := time.Hour
+	for _, t := range s.tasks {
+		switch {
+		case t.busy || t.damaged:
+		case t.due.After(now):
+			wait = min(wait, t.due.Sub(now))
+		case oldest == nil || t.segment.ID < oldest.segment.ID: // ids grow with time
+			oldest = t
+		}
+	}
+	if oldest != nil {
+		oldest.busy = true
+	}
+	return oldest, wait
 }
 
-// Key is where a segment lies in the blob store: c/<room>/segments/<segment>.ivf or .ogg.
-func Key(seg media.Segment) string {
-	return "c/" + seg.Room + "/segments/" + seg.FileName()
+// finish forgets a segment that is stored, and puts one that is not back for later.
+func (s *Spool) finish(ctx context.Context, t *task, err error) {
+	s.mu.Lock()
+	t.busy = false
+	pause := min(s.cfg.Retry<<min(t.failures, 20), s.cfg.RetryMax)
+	switch {
+	case err == nil:
+		delete(s.tasks, t.segment.ID)
+	case errors.Is(err, errDamaged):
+		t.damaged = true
+	case ctx.Err() == nil:
+		t.failures++
+		t.due = time.Now().Add(pause)
+	}
+	s.mu.Unlock()
+	s.rouse()
+	logger := s.logger.With("segment", t.segment.ID, "consultation", t.segment.Room)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case errors.Is(err, errDamaged):
+		s.metrics.failures.Inc()
+		s.metrics.damaged.Inc()
+		logger.Error("a sealed segment is damaged and stays on the disk", "error", err)
+	default:
+		s.metrics.failures.Inc()
+		logger.Warn("segment is not stored yet", "error", err, "again_in", pause)
+	}
 }

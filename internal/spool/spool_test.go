@@ -19,6 +19,7 @@ import (
 	"consilium/internal/media"
 
 	"github.com/pion/transport/v5/test"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 const room = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -33,6 +34,9 @@ type yard struct {
 	mu     sync.Mutex // guards stored and refuse
 	stored []string
 	refuse int // announcements that fail before one succeeds
+
+	reject func(id string) bool  // announcements that always fail; nil: none
+	reg    prometheus.Registerer // nil: metrics are not registered
 }
 
 func newYard(t *testing.T) *yard {
@@ -86,6 +90,9 @@ func (y *yard) announce(_ context.Context, s media.Segment, key string) error {
 	if key != Key(s) {
 		return errors.New("another key was announced")
 	}
+	if y.reject != nil && y.reject(s.ID) {
+		return errors.New("the log does not take it")
+	}
 	if y.refuse > 0 {
 		y.refuse--
 		return errors.New("the log is away")
@@ -97,7 +104,7 @@ func (y *yard) announce(_ context.Context, s media.Segment, key string) error {
 // run works until done says so.
 func (y *yard) run(prepare func(*Spool), done func(*Spool) bool) {
 	y.t.Helper()
-	s := New(Config{Dir: y.dir, Retry: time.Millisecond, RetryMax: 5 * time.Millisecond}, y.store, y.announce, slog.New(slog.DiscardHandler))
+	s := New(Config{Dir: y.dir, Retry: time.Millisecond, RetryMax: 5 * time.Millisecond, Registerer: y.reg}, y.store, y.announce, slog.New(slog.DiscardHandler))
 	if prepare != nil {
 		prepare(s)
 	}
