@@ -6,11 +6,9 @@ import "time"
 //
 //	<id>.ivf.part    being written
 //	<id>.ivf.sealed  complete and synced, not yet in the blob store
-//	<id>.ivf.damaged its bytes are not those of its sidecar; kept for a person to look at
 const (
 	PartExtension    = ".part"
 	SealedExtension  = ".sealed"
-	DamagedExtension = ".damaged"
 	SidecarExtension = ".json"
 )
 

@@ -57,7 +57,7 @@ func recoverRoom(dir string) ([]Recovered, error) {
 	for _, f := range files {
 		id, _, _ := strings.Cut(f.Name(), ".")
 		switch filepath.Ext(f.Name()) {
-		case media.SealedExtension, media.DamagedExtension:
+		case media.SealedExtension:
 			withFile[id] = true
 		case media.PartExtension:
 			withFile[id] = true

@@ -135,17 +135,15 @@ func TestRecoverLeavesWhatItCannotUnderstand(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, content := range map[string]string{
-		"a.ivf.part":    "no sidecar",
-		"b.ivf.part":    "a sidecar that is no JSON",
-		"b.json":        "{",
-		"c.ivf.part":    "a sidecar of another segment",
-		"c.json":        `{"segment":"x","codec":"VP8"}`,
-		"d.json":        `{"segment":"d"}`, // no file: the process died before it was made
-		"e.json.tmp":    "{",
-		"f.ivf.sealed":  "finished",
-		"f.json":        "{}",
-		"g.ogg.damaged": "put aside",
-		"g.json":        "{}",
+		"a.ivf.part":   "no sidecar",
+		"b.ivf.part":   "a sidecar that is no JSON",
+		"b.json":       "{",
+		"c.ivf.part":   "a sidecar of another segment",
+		"c.json":       `{"segment":"x","codec":"VP8"}`,
+		"d.json":       `{"segment":"d"}`, // no file: the process died before it was made
+		"e.json.tmp":   "{",
+		"f.ivf.sealed": "finished",
+		"f.json":       "{}",
 	} {
 		if err := os.WriteFile(filepath.Join(room, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
@@ -155,7 +153,7 @@ func TestRecoverLeavesWhatItCannotUnderstand(t *testing.T) {
 	if err == nil || len(found) != 0 {
 		t.Errorf("recovered %v, error %v", found, err)
 	}
-	wantFiles := []string{"a.ivf.part", "b.ivf.part", "b.json", "c.ivf.part", "c.json", "f.ivf.sealed", "f.json", "g.json", "g.ogg.damaged"}
+	wantFiles := []string{"a.ivf.part", "b.ivf.part", "b.json", "c.ivf.part", "c.json", "f.ivf.sealed", "f.json"}
 	var got []string
 	for _, f := range tree(t, dir) {
 		got = append(got, filepath.Base(f))
