@@ -249,7 +249,7 @@ func (l *live) newManager(sw *sfu.SFU, sp *spool.Spool, reg prometheus.Registere
 
 func (l *live) startHTTP(ctx context.Context) error {
 	server, err := api.New(api.Config{
-		URL: strings.TrimSuffix(l.cfg.URL, "/"), Secure: l.cfg.Secure(), ICEServers: nil,
+		URL: strings.TrimSuffix(l.cfg.URL, "/"), Secure: l.cfg.Secure() || strings.HasPrefix(l.cfg.URL, "https://"),
 	}, api.Deps{
 		Manager: l.manager, Log: l.log, Queries: store.NewQueries(l.pool), Projector: l.projector,
 		Directory: directory.New(l.pool), Blobs: l.blobs, Jobs: l.queue, Auth: l.authority, Metrics: l.metrics.Handler(),
@@ -278,7 +278,7 @@ func (l *live) startHTTP(ctx context.Context) error {
 			return err
 		}
 		if err := <-stopped; err != nil {
-			return errors.Join(err, h.Close())
+			return h.Close() // what is still being downloaded is cut off
 		}
 		return nil
 	})

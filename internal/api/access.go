@@ -10,6 +10,7 @@ import (
 
 	"consilium/internal/auth"
 	"consilium/internal/consultation"
+	"consilium/internal/directory"
 	"consilium/internal/events"
 	"consilium/internal/signaling"
 
@@ -119,6 +120,10 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request) {
 	var body struct {
 		Token string `json:"token"`
 	}
+	if origin := r.Header.Get("Origin"); origin != "" && !sameHost(origin, r.Host) {
+		writeProblem(w, problem(http.StatusForbidden, "forbidden", "Another site may not open a session here."))
+		return
+	}
 	if err := readJSON(r, &body); err != nil {
 		writeProblem(w, problem(http.StatusBadRequest, "invalid", "The body must be JSON with a token."))
 		return
@@ -135,6 +140,11 @@ func (s *Server) openSession(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{
 		"role": claims.Role, "consultation": claims.Consultation, "expiresAt": claims.ExpiresAt.UTC().Format(time.RFC3339),
 	})
+}
+
+func sameHost(origin, host string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host == host
 }
 
 // identify tells the signaling room whom a hello speaks for.
@@ -160,8 +170,11 @@ func (s *Server) identify(ctx context.Context, r *http.Request, token string) (s
 		return signaling.Identity{}, err
 	}
 	names, err := s.deps.Directory.Consultation(ctx, who.Consultation)
-	if err != nil {
+	switch {
+	case errors.Is(err, directory.ErrNotFound):
 		return signaling.Identity{}, err
+	case err != nil: // nobody is kept out of a call because the names are away
+		s.deps.Logger.Warn("names cannot be read", "consultation", who.Consultation, "error", err)
 	}
 	return signaling.Identity{
 		Consultation: who.Consultation, Title: names.Title, Name: names.Name(who.Participant, who.Name),

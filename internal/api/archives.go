@@ -28,11 +28,11 @@ type archiveSummary struct {
 	State       string  `json:"state" enum:"queued,rendering,ready,failed"`
 	Progress    float64 `json:"progress" doc:"0 to 1"`
 	Stage       string  `json:"stage,omitempty" doc:"What is being done while it is rendered."`
-	DurationMS  int64   `json:"durationMs,omitempty"`
+	DurationMS  int64   `json:"durationMs"`
 	Profile     string  `json:"profile"`
 	Layout      string  `json:"layout"`
-	VideoURL    string  `json:"videoUrl,omitempty"`
-	ManifestURL string  `json:"manifestUrl,omitempty"`
+	VideoURL    string  `json:"videoUrl" doc:"Empty until it is ready."`
+	ManifestURL string  `json:"manifestUrl" doc:"Empty until it is ready."`
 	Bytes       int64   `json:"bytes,omitempty"`
 	Code        string  `json:"code,omitempty" doc:"Why it failed."`
 }

@@ -26,10 +26,10 @@ type newParticipant struct {
 type newConsultation struct {
 	Title        string           `json:"title" minLength:"1" maxLength:"200"`
 	ExternalRef  string           `json:"externalRef,omitempty" maxLength:"200" doc:"The calling system's own reference."`
-	Recording    events.Policy    `json:"recording,omitempty" enum:"required,optional,forbidden" default:"required"`
+	Recording    events.Policy    `json:"recording,omitempty" enum:"required,optional,forbidden," default:"required"`
 	Language     string           `json:"language,omitempty" maxLength:"35" default:"en" doc:"BCP 47"`
 	TimeZone     string           `json:"timeZone,omitempty" maxLength:"64" default:"UTC" doc:"IANA name, for times in the archive."`
-	Participants []newParticipant `json:"participants" minItems:"1" maxItems:"50"`
+	Participants []newParticipant `json:"participants,omitempty" maxItems:"50"`
 }
 
 // invited is one participant in an answer.
@@ -81,6 +81,15 @@ func (s *Server) schedule(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.fail(err)
 	}
+	cmd := consultation.Schedule{
+		Policy: in.Body.Recording, Layout: "grid", Language: in.Body.Language, Participants: invites,
+	}
+	if cmd.Policy == "" {
+		cmd.Policy = events.PolicyRequired
+	}
+	if _, err := consultation.Decide(&consultation.State{}, cmd, s.deps.Now()); err != nil {
+		return nil, s.fail(err) // before names are kept for nothing
+	}
 	entry := directory.Consultation{
 		ID: id, Title: in.Body.Title, ExternalRef: in.Body.ExternalRef, Language: in.Body.Language, TimeZone: in.Body.TimeZone,
 		Participants: people,
@@ -88,13 +97,12 @@ func (s *Server) schedule(ctx context.Context, in *struct {
 	if err := s.deps.Directory.Put(ctx, entry); err != nil {
 		return nil, s.fail(err)
 	}
-	at, err := s.deps.Manager.Command(ctx, id, who.actor(), consultation.Schedule{
-		Policy: in.Body.Recording, Layout: "grid", Language: in.Body.Language, Participants: invites,
-	})
+	at, err := s.deps.Manager.Command(ctx, id, who.actor(), cmd)
 	if err != nil {
 		return nil, s.fail(err)
 	}
 	out := &created{Location: prefix + "/consultations/" + id}
+	out.Body.Participants = []invited{}
 	out.Body.ID, out.Body.Title, out.Body.State = id, in.Body.Title, consultation.Scheduled
 	for i, p := range invites {
 		link, err := s.invitation(in.base(s), id, p, people[i].Name)

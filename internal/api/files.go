@@ -24,7 +24,6 @@ var archiveFiles = map[string]string{
 	"chapters.vtt":   "text/vtt; charset=utf-8",
 	"events.vtt":     "text/vtt; charset=utf-8",
 	"thumbnails.vtt": "text/vtt; charset=utf-8",
-	"archive.m4a":    "audio/mp4",
 }
 
 // actionFor says what must be allowed to read a file: pictures and sound, or words about them.

@@ -32,6 +32,6 @@ func unwrap(ctx huma.Context) (*http.Request, http.ResponseWriter) {
 // visitorOf says who comes with this request.
 func visitorOf(who caller, r *http.Request) conference.Visitor {
 	return conference.Visitor{
-		Participant: who.Participant, Claimed: who.claimedConsent(), Browser: browserOf(r.UserAgent()),
+		Participant: who.Participant, Claimed: who.claimedConsent(), For: who.For, Browser: browserOf(r.UserAgent()),
 	}
 }

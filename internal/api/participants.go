@@ -41,6 +41,9 @@ func (s *Server) invite(ctx context.Context, in *struct {
 	}
 	p := invite(events.NewID(), in.Body)
 	person := directory.Participant{ID: p.ID, Name: in.Body.Name}
+	if err := s.deps.Manager.Allowed(ctx, in.ID, p); err != nil {
+		return nil, s.fail(err) // before a name is kept for nothing
+	}
 	if err := s.deps.Directory.PutParticipant(ctx, in.ID, person); err != nil {
 		return nil, s.fail(err)
 	}
@@ -74,9 +77,13 @@ func (s *Server) answerConsent(ctx context.Context, in *struct {
 	if err := who.may(action, in.ID, in.PID); err != nil {
 		return nil, s.fail(err)
 	}
+	language, err := directory.Language(in.Body.Language)
+	if err != nil {
+		return nil, s.fail(err)
+	}
 	at, err := s.deps.Manager.Command(ctx, in.ID, who.actor(), consultation.AnswerConsent{
 		Participant: in.PID, Answer: in.Body.Answer,
-		Consent: events.Consent{TextSHA256: in.Body.TextSHA256, Language: in.Body.Language, By: by},
+		Consent: events.Consent{TextSHA256: in.Body.TextSHA256, Language: language, By: by},
 	})
 	if err != nil {
 		return nil, s.fail(err)

@@ -68,6 +68,7 @@ var sentences = []sentence{
 	{consultation.ErrNotOpen, http.StatusConflict, "not_open", "The consultation is not open."},
 	{consultation.ErrConsentNeeded, http.StatusForbidden, "consent_needed", "The participant must agree to the recording first."},
 	{consultation.ErrRefused, http.StatusForbidden, "consent_refused", "This consultation is recorded. Without consent to the recording one cannot take part."},
+	{consultation.ErrAnswered, http.StatusConflict, "answered", "The participant has answered the recording notice differently. Only they can change that."},
 	{consultation.ErrKicked, http.StatusForbidden, "kicked", "The host has removed this participant."},
 	{consultation.ErrTooLate, http.StatusConflict, "too_late", "The consultation ended more than 15 minutes ago and cannot be reopened."},
 	{consultation.ErrNotEnded, http.StatusConflict, "not_ended", "The consultation has not ended."},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"consilium/internal/auth"
+	"consilium/internal/conference"
 	"consilium/internal/media/sfu"
 )
 
@@ -79,8 +80,8 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request, who caller) err
 		}
 	}
 	w.WriteHeader(http.StatusCreated)
-	_, err = io.WriteString(w, answer)
-	return ignoreGone(err)
+	_, _ = io.WriteString(w, answer) // a client that is gone needs no answer
+	return nil
 }
 
 // patchPublication takes trickled candidates, or an ICE restart when the fragment names new credentials.
@@ -98,15 +99,13 @@ func (s *Server) patchPublication(w http.ResponseWriter, r *http.Request, who ca
 		return problem(http.StatusBadRequest, "bad_sdp", "The fragment cannot be read.")
 	}
 	restart := frag.ufrag != "" && frag.ufrag != iceUfrag(peer.RemoteDescription())
-	if match := r.Header.Get("If-Match"); !restart {
-		switch {
-		case match == "":
-			return problem(http.StatusPreconditionRequired, "if_match_needed", "If-Match with the ETag of the session is needed.")
-		case match != "*" && match != etagOf(peer.LocalDescription()):
-			return problem(http.StatusPreconditionFailed, "session_changed", "The ETag is not that of the current ICE session.")
-		}
-	} else if match != "*" && match != "" {
+	switch match := r.Header.Get("If-Match"); {
+	case match == "":
+		return problem(http.StatusPreconditionRequired, "if_match_needed", "If-Match is needed: the session's ETag, or * for an ICE restart.")
+	case restart && match != "*":
 		return problem(http.StatusPreconditionFailed, "session_changed", "An ICE restart needs If-Match: *.")
+	case !restart && match != "*" && match != etagOf(peer.LocalDescription()):
+		return problem(http.StatusPreconditionFailed, "session_changed", "The ETag is not that of the current ICE session.")
 	}
 	if restart {
 		return s.restart(w, r, peer, frag)
@@ -126,14 +125,14 @@ func (s *Server) restart(w http.ResponseWriter, r *http.Request, peer *sfu.Peer,
 	}
 	w.Header().Set("Content-Type", sdpFragType)
 	w.Header().Set("ETag", etagOf(answer))
-	_, err = io.WriteString(w, fragmentOf(answer))
-	return ignoreGone(err)
+	_, _ = io.WriteString(w, fragmentOf(answer)) // a client that is gone needs no answer
+	return nil
 }
 
 func (s *Server) unpublish(w http.ResponseWriter, r *http.Request, who caller) error {
-	conf, err := s.deps.Manager.Host(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
+	conf, ok := s.deps.Manager.Hosted(r.PathValue("id"))
+	if !ok {
+		return conference.ErrNoConnection
 	}
 	if err := conf.Unpublish(r.Context(), who.Participant, r.PathValue("connection")); err != nil {
 		return err
@@ -143,9 +142,9 @@ func (s *Server) unpublish(w http.ResponseWriter, r *http.Request, who caller) e
 }
 
 func (s *Server) publication(r *http.Request, who caller) (*sfu.Peer, error) {
-	conf, err := s.deps.Manager.Host(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return nil, err
+	conf, ok := s.deps.Manager.Hosted(r.PathValue("id"))
+	if !ok {
+		return nil, conference.ErrNoConnection
 	}
 	return conf.Connection(r.Context(), who.Participant, r.PathValue("connection"))
 }
@@ -178,6 +177,3 @@ func iceServerLink(url, username, credential string) string {
 	}
 	return link
 }
-
-// ignoreGone drops the error of a client that left before the answer was written: there is nobody to tell.
-func ignoreGone(error) error { return nil }

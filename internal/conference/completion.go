@@ -19,9 +19,10 @@ const completeEvery = 500 * time.Millisecond
 
 // closing is how far the end of a consultation has come.
 type closing struct {
-	abandoning bool      // the end for absence was asked for
-	trying     bool      // an attempt is under way beside the loop
-	triedAt    time.Time // of the newest attempt
+	abandonedAt time.Time // when the end for absence was asked for
+	trying      bool      // an attempt is under way beside the loop
+	triedAt     time.Time // of the newest attempt
+	failures    int       // attempts that failed in a row
 }
 
 // missingCause names a segment that did not reach the blob store in time.
@@ -29,19 +30,29 @@ const missingCause = "not_stored"
 
 // checkCompletion completes an ended consultation when every segment is stored, or after Config.GiveUp without those
 // that are not.
-func (c *Conference) checkCompletion(_ context.Context, now time.Time) {
-	if c.state.Phase != consultation.Ended || c.sealing > 0 || c.closing.trying || now.Sub(c.closing.triedAt) < completeEvery {
+func (c *Conference) checkCompletion(now time.Time) {
+	pause := completeEvery << min(c.closing.failures, 6)
+	if c.state.Phase != consultation.Ended || c.sealing > 0 || c.closing.trying || now.Sub(c.closing.triedAt) < pause {
+		return
+	}
+	giveUp := now.Sub(c.state.EndedAt) > c.m.cfg.GiveUp
+	if !giveUp && len(c.state.Unstored()) > 0 {
 		return
 	}
 	c.closing.trying, c.closing.triedAt = true, now
-	giveUp := now.Sub(c.state.EndedAt) > c.m.cfg.GiveUp
 	roles := rolesOf(c.state)
 	c.work(func() {
 		err := c.complete(c.life, giveUp, roles)
-		if err != nil && !errors.Is(err, consultation.ErrNotComplete) && c.life.Err() == nil {
+		failed := err != nil && !errors.Is(err, consultation.ErrNotComplete) && c.life.Err() == nil
+		if failed {
 			c.log.Error("consultation cannot be completed yet", "error", err)
 		}
-		c.box.post(func() { c.closing.trying = false })
+		c.box.post(func() {
+			c.closing.trying = false
+			if failed {
+				c.closing.failures++
+			}
+		})
 	})
 }
 
@@ -78,8 +89,11 @@ func (c *Conference) complete(ctx context.Context, giveUp bool, roles map[string
 		cmd.Tracks = tl.Accounts()
 		return consultation.Deciding(cmd, c.m.By(""))(history)
 	}
-	_, err = c.m.deps.Appender.Command(ctx, c.id, decide)
-	return err
+	if _, err := c.m.deps.Appender.Command(ctx, c.id, decide); err != nil {
+		return err
+	}
+	c.quality.remove()
+	return nil
 }
 
 func rolesOf(s *consultation.State) map[string]string {
@@ -143,8 +157,9 @@ func (m *Manager) SegmentStored(ctx context.Context, s media.Segment, key string
 	late := false
 	_, err := m.deps.Appender.Command(ctx, s.Room, func(history []events.Stored) ([]events.Draft, error) {
 		state := consultation.Fold(history)
-		late = state.Phase == consultation.Completed || state.Phase == consultation.Archived
-		return m.storedDrafts(state, s, key), nil
+		drafts := m.storedDrafts(state, s, key)
+		late = len(drafts) > 0 && (state.Phase == consultation.Completed || state.Phase == consultation.Archived)
+		return drafts, nil
 	})
 	if err != nil {
 		return fmt.Errorf("announce segment %s: %w", s.ID, err)
@@ -219,25 +234,24 @@ func (c *Conference) flushFacts(ctx context.Context) error {
 	}
 }
 
-// orderAgain orders a version with a segment that came after completion, as soon as no other version is being made.
+// orderAgain orders one version with the segments that came after completion, as soon as no other version is being
+// made. However many come, one order that follows them all is enough.
 func (m *Manager) orderAgain(id string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.stopping {
+	if m.stopping || m.ordering[id] {
 		return
 	}
+	m.ordering[id] = true
 	m.running.Go(func() {
-		again := time.NewTicker(completeEvery)
+		defer func() {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			delete(m.ordering, id)
+		}()
+		again := time.NewTicker(orderEvery)
 		defer again.Stop()
-		for {
-			_, _, err := m.RequestArchive(m.life, id, "", "", "")
-			if err == nil {
-				return
-			}
-			if !errors.Is(err, consultation.ErrArchivePending) {
-				m.deps.Logger.Error("archive with a late segment was not ordered", "consultation", id, "error", err)
-				return
-			}
+		for m.orderOnce(id) {
 			select {
 			case <-again.C:
 			case <-m.life.Done():
@@ -245,4 +259,36 @@ func (m *Manager) orderAgain(id string) {
 			}
 		}
 	})
+}
+
+// orderEvery is the pause between two attempts to order a version for late segments.
+const orderEvery = 2 * time.Second
+
+// orderOnce orders a version if a segment was stored after the newest order; true says that it must be tried again.
+func (m *Manager) orderOnce(id string) bool {
+	history, err := events.ReadAll(m.life, m.deps.Log, id)
+	if err == nil {
+		if !hasLateSegment(history) {
+			return false
+		}
+		_, _, err = m.RequestArchive(m.life, id, "", "", "")
+	}
+	if err != nil && !errors.Is(err, consultation.ErrArchivePending) && m.life.Err() == nil {
+		m.deps.Logger.Error("archive with a late segment is not ordered yet", "consultation", id, "error", err)
+	}
+	return true // look again: another one may have come in between
+}
+
+// hasLateSegment says whether a segment was stored after what the newest order goes through.
+func hasLateSegment(history []events.Stored) bool {
+	var through, stored uint64
+	for _, e := range history {
+		switch ev := e.Event.(type) {
+		case events.ArchiveRequested:
+			through = ev.ThroughSeq
+		case events.SegmentStored:
+			stored = e.Seq
+		}
+	}
+	return stored > through
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"consilium/internal/consultation"
@@ -29,7 +30,9 @@ type Conference struct {
 	workers sync.WaitGroup
 	life    context.Context // of the workers: ends with the loop
 
-	startErr error // set before ready or done is closed
+	startErr error       // set before ready or done is closed
+	faulty   bool        // set before done is closed: it did not end because it was over
+	leaving  atomic.Bool // the loop has ended; done follows
 
 	// loop
 	epoch    int
@@ -80,10 +83,12 @@ func (c *Conference) run(life context.Context) {
 	after := c.state.Version.Stream
 	go func() { following <- c.follow(work, after) }()
 	err := c.loop(work, following)
+	c.leaving.Store(true)
 	switch {
 	case errors.Is(err, appender.ErrFenced):
 		c.log.Warn("another node hosts the consultation now")
 	case err != nil:
+		c.faulty = true
 		c.log.Error("conference ended by a fault", "error", err)
 	}
 	cancel()
@@ -93,7 +98,7 @@ func (c *Conference) run(life context.Context) {
 // start claims the consultation with a guarded conference.hosted and reads its past.
 func (c *Conference) start(ctx context.Context) error {
 	host := consultation.Host{Node: c.m.cfg.Node, URL: c.m.cfg.URL, Wall: c.m.deps.Now()}
-	if _, err := c.m.Command(ctx, c.id, "", host); err != nil {
+	if _, err := c.m.decide(ctx, c.id, "", host); err != nil {
 		return fmt.Errorf("host consultation %s: %w", c.id, err)
 	}
 	history, err := events.ReadAll(ctx, c.m.deps.Log, c.id)
@@ -165,7 +170,7 @@ func (c *Conference) loop(ctx context.Context, following <-chan error) error {
 				action()
 			}
 		case <-clock.C:
-			c.onTick(ctx)
+			c.onTick()
 		}
 		c.showIfChanged()
 	}
@@ -175,7 +180,13 @@ func (c *Conference) loop(ctx context.Context, following <-chan error) error {
 // do runs f on the loop and waits for it.
 func (c *Conference) do(ctx context.Context, f func() error) error {
 	result := make(chan error, 1)
-	if !c.box.post(func() { result <- f() }) {
+	late := func() error {
+		if err := ctx.Err(); err != nil {
+			return err // nobody waits for it any more
+		}
+		return f()
+	}
+	if !c.box.post(func() { result <- late() }) {
 		return ErrShutdown
 	}
 	select {
@@ -214,7 +225,7 @@ func (c *Conference) caughtUp(ctx context.Context, seq uint64) error {
 
 // command appends what follows from cmd and waits until this conference has seen it.
 func (c *Conference) command(ctx context.Context, actor string, cmd consultation.Command) error {
-	v, err := c.m.Command(ctx, c.id, actor, cmd)
+	v, err := c.m.decide(ctx, c.id, actor, cmd)
 	if err != nil {
 		return err
 	}
@@ -246,6 +257,8 @@ func (c *Conference) evolve(stored events.Stored, names map[string]string) {
 	c.tellWaiters()
 	c.shown = true
 	switch ev := stored.Event.(type) {
+	case events.ParticipantJoined:
+		c.joined(stored.Participant)
 	case events.ParticipantLeft:
 		c.left(stored.Participant, ev.Reason)
 	case events.ConsentGiven, events.ConsentRefused, events.ConsentWithdrawn, events.RecordingPaused, events.RecordingResumed:
@@ -255,6 +268,15 @@ func (c *Conference) evolve(stored events.Stored, names map[string]string) {
 		c.closing = closing{}
 	case events.ConsultationCompleted:
 		c.finished = true
+	case events.ConsultationReopened:
+		c.finished = false
+	}
+}
+
+// joined gives somebody who is present and has no seat (any more) the usual time to come.
+func (c *Conference) joined(participant string) {
+	if c.seats[participant] == nil {
+		c.seat(participant).lostAt = c.m.deps.Now()
 	}
 }
 

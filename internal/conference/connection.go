@@ -2,6 +2,7 @@ package conference
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"consilium/internal/consultation"
@@ -12,9 +13,10 @@ import (
 
 // Reasons of connection.closed beside those of participant.left and consultation.ended.
 const (
-	reasonReplaced = "replaced"   // a newer connection of the same participant
-	reasonFailed   = "ice_failed" // ICE gave up
-	reasonClosed   = "closed"     // by the client
+	reasonReplaced = "replaced"    // a newer connection of the same participant
+	reasonFailed   = "ice_failed"  // ICE gave up
+	reasonDTLS     = "dtls_failed" // the keys could not be exchanged
+	reasonClosed   = "closed"      // by the client
 )
 
 // connect makes a new connection for the seat and closes the one before.
@@ -83,6 +85,7 @@ func (c *Conference) handlers(s *seat, connection string) sfu.Handlers {
 		OnRestarted: func() {
 			on(func() { c.offer(s.participant, events.ConnectionRestarted{Connection: connection}) })
 		},
+		OnFailed:      func(phase string) { on(func() { c.onFailed(s, phase) }) },
 		OnConnected:   func() { on(func() { c.onConnected(s) }) },
 		OnPublication: func(p *sfu.Publication) { on(func() { c.onPublication(s, p) }) },
 		OnUnpublished: func(p *sfu.Publication) { on(func() { c.onUnpublished(p) }) },
@@ -110,11 +113,30 @@ func (c *Conference) onICEState(s *seat, state string) {
 	case "disconnected":
 		c.setConnected(s, false)
 	case "failed":
-		c.disconnect(s, reasonFailed)
-		if s.client == nil {
-			s.lostAt = now
-		}
+		c.lose(s, reasonFailed)
+	case "closed": // by the other side: this side's end has no handler any more
+		c.lose(s, reasonClosed)
 	}
+}
+
+// lose gives a connection up that will not come back. Whoever has no screen open must connect again in time.
+func (c *Conference) lose(s *seat, reason string) {
+	c.disconnect(s, reason)
+	if s.client == nil {
+		s.lostAt = c.m.deps.Now()
+	}
+}
+
+// onFailed reports a phase that cannot succeed any more at once, without waiting for its deadline.
+func (c *Conference) onFailed(s *seat, phase string) {
+	if phase != events.PhaseDTLS || s.deadlines.reported == phase {
+		return // a failed ICE is told by its state
+	}
+	s.deadlines.reported = phase
+	c.fact(s.participant, events.ConnectionTimedOut{
+		Connection: s.connection, Phase: phase, AfterMS: c.m.deps.Now().Sub(s.deadlines.opened).Milliseconds(), Code: codeDTLS,
+	})
+	c.lose(s, reasonDTLS)
 }
 
 func (c *Conference) onConnected(s *seat) {
@@ -148,7 +170,8 @@ func (c *Conference) Publish(ctx context.Context, v Visitor, sdp string) (id, an
 	if err := sfu.CheckOffer(sdp); err != nil {
 		return "", "", err // before anybody joins because of it
 	}
-	if err := c.command(ctx, v.Participant, consultation.Join{Participant: v.Participant, Claimed: v.Claimed}); err != nil {
+	join := consultation.Join{Participant: v.Participant, Claimed: v.Claimed, Publishing: true, For: v.For}
+	if err := c.command(ctx, v.Participant, join); err != nil {
 		return "", "", err
 	}
 	var peer *sfu.Peer
@@ -196,11 +219,7 @@ func (c *Conference) withdrawOffer(participant, connection string) {
 }
 
 // ErrNoConnection says that there is no such connection (any more).
-var ErrNoConnection = errPlain("there is no such connection")
-
-type errPlain string
-
-func (e errPlain) Error() string { return string(e) }
+var ErrNoConnection = errors.New("there is no such connection")
 
 // Connection finds a participant's living connection by id, for trickled candidates and ICE restarts of a device.
 func (c *Conference) Connection(ctx context.Context, participant, connection string) (*sfu.Peer, error) {

@@ -1,7 +1,6 @@
 package conference
 
 import (
-	"context"
 	"time"
 
 	"consilium/internal/consultation"
@@ -17,28 +16,35 @@ type deadlines struct {
 	reported string // the phase that was reported as timed out
 }
 
+// Stable failure codes of connection.timed_out.
+const (
+	codeICE   = "ICE-TIMEOUT"
+	codeDTLS  = "DTLS-FAIL"
+	codeMedia = "MEDIA-TIMEOUT"
+)
+
 // overdue says which phase passed its deadline, since when, and its stable failure code.
 func (d deadlines) overdue(now time.Time, cfg Config, sends bool) (phase, code string, after time.Duration) {
 	switch {
 	case d.opened.IsZero():
 	case d.ice.IsZero():
 		if w := now.Sub(d.opened); w > cfg.ICETimeout {
-			return events.PhaseICE, "ICE-TIMEOUT", w
+			return events.PhaseICE, codeICE, w
 		}
 	case d.keys.IsZero():
 		if w := now.Sub(d.ice); w > cfg.DTLS {
-			return events.PhaseDTLS, "DTLS-FAIL", w
+			return events.PhaseDTLS, codeDTLS, w
 		}
 	case d.media.IsZero() && sends:
 		if w := now.Sub(d.keys); w > cfg.FirstMedia {
-			return events.PhaseMedia, "MEDIA-TIMEOUT", w
+			return events.PhaseMedia, codeMedia, w
 		}
 	}
 	return "", "", 0
 }
 
 // onTick looks at every deadline.
-func (c *Conference) onTick(ctx context.Context) {
+func (c *Conference) onTick() {
 	now := c.m.deps.Now()
 	for _, s := range c.seats {
 		c.checkConnecting(s, now)
@@ -48,7 +54,7 @@ func (c *Conference) onTick(ctx context.Context) {
 	c.sampleQuality(now)
 	c.checkAbandoned(now)
 	c.checkIdle(now)
-	c.checkCompletion(ctx, now)
+	c.checkCompletion(now)
 }
 
 func (c *Conference) checkConnecting(s *seat, now time.Time) {
@@ -79,13 +85,17 @@ func (c *Conference) checkLost(s *seat, now time.Time) {
 	c.append(consultation.Leave{Participant: participant, Reason: events.LeftTimeout})
 }
 
+// abandonAgain is the pause before the end for absence is asked for once more, should it not have been appended.
+const abandonAgain = 30 * time.Second
+
 // checkAbandoned ends a consultation in which nobody was present for long.
 func (c *Conference) checkAbandoned(now time.Time) {
 	empty := c.state.EmptySince
-	if c.state.Phase != consultation.Open || empty.IsZero() || now.Sub(empty) < consultation.AbandonAfter || c.closing.abandoning {
+	if c.state.Phase != consultation.Open || empty.IsZero() || now.Sub(empty) < consultation.AbandonAfter ||
+		now.Sub(c.closing.abandonedAt) < abandonAgain {
 		return
 	}
-	c.closing.abandoning = true
+	c.closing.abandonedAt = now
 	c.append(consultation.End{Reason: events.EndedAbandoned})
 }
 
@@ -103,7 +113,7 @@ func (c *Conference) checkIdle(now time.Time) {
 // append carries a command of the conference itself out beside the loop. What follows comes back through the log.
 func (c *Conference) append(cmd consultation.Command) {
 	c.work(func() {
-		if _, err := c.m.Command(c.life, c.id, "", cmd); err != nil && c.life.Err() == nil {
+		if _, err := c.m.decide(c.life, c.id, "", cmd); err != nil && c.life.Err() == nil {
 			c.log.Error("command of the conference was not appended", "error", err)
 		}
 	})

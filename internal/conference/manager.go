@@ -91,6 +91,7 @@ type Manager struct {
 
 	mu          sync.Mutex // guards conferences and stopping; never held while calling out
 	conferences map[string]*Conference
+	ordering    map[string]bool // consultations for which a version with late segments is being ordered
 	stopping    bool
 	running     sync.WaitGroup // one for each conference and each late order
 	life        context.Context
@@ -109,7 +110,7 @@ func New(cfg Config, deps Deps) (*Manager, error) {
 	life, end := context.WithCancel(context.Background())
 	return &Manager{
 		cfg: cfg.withDefaults(), deps: deps, metrics: newMetrics(deps.Registerer),
-		conferences: map[string]*Conference{}, life: life, end: end,
+		conferences: map[string]*Conference{}, ordering: map[string]bool{}, life: life, end: end,
 	}, nil
 }
 
@@ -118,9 +119,41 @@ func (m *Manager) By(actor string) consultation.By {
 	return consultation.By{Source: m.cfg.Source(), Actor: actor, Now: m.deps.Now}
 }
 
-// Command appends what follows from a command.
-func (m *Manager) Command(ctx context.Context, id, actor string, c consultation.Command) (events.Version, error) {
-	return m.deps.Appender.Command(ctx, id, consultation.Deciding(c, m.By(actor)))
+// Command appends what follows from a command and waits, for a while, until a conference that is loaded here has seen
+// it: who pauses a recording and gets an answer may rely on it.
+func (m *Manager) Command(ctx context.Context, id, actor string, cmd consultation.Command) (events.Version, error) {
+	v, err := m.decide(ctx, id, actor, cmd)
+	if c := m.hosted(id); err == nil && c != nil {
+		seen, cancel := context.WithTimeout(ctx, seenWithin)
+		defer cancel()
+		if err := c.caughtUp(seen, v.Seq); err != nil {
+			m.deps.Logger.Warn("conference has not followed a command yet", "consultation", id, "error", err)
+		}
+	}
+	return v, err
+}
+
+// seenWithin is how long Command waits for a loaded conference.
+const seenWithin = 2 * time.Second
+
+func (m *Manager) decide(ctx context.Context, id, actor string, cmd consultation.Command) (events.Version, error) {
+	if !events.ValidID(id) {
+		return events.Version{}, consultation.ErrUnknown
+	}
+	return m.deps.Appender.Command(ctx, id, consultation.Deciding(cmd, m.By(actor)))
+}
+
+// Allowed says whether a command would be followed now. It appends nothing.
+func (m *Manager) Allowed(ctx context.Context, id string, cmd consultation.Command) error {
+	if !events.ValidID(id) {
+		return consultation.ErrUnknown
+	}
+	history, err := events.ReadAll(ctx, m.deps.Log, id)
+	if err != nil {
+		return fmt.Errorf("read consultation %s: %w", id, err)
+	}
+	_, err = consultation.Decide(consultation.Fold(history), cmd, m.deps.Now())
+	return err
 }
 
 // Host finds the conference of a consultation, and claims it for this process if it is not loaded yet.
@@ -135,14 +168,20 @@ func (m *Manager) Host(ctx context.Context, id string) (*Conference, error) {
 				defer m.running.Done()
 				c.run(m.life)
 				m.forget(c)
+				if c.faulty {
+					m.hostLater(id)
+				}
 			}()
 		}
 		select {
 		case <-c.ready:
-			select {
-			case <-c.done: // it is over already
-			default:
+			if !c.leaving.Load() {
 				return c, nil
+			}
+			select {
+			case <-c.done: // it is over: load it again
+			case <-ctx.Done():
+				return nil, fmt.Errorf("host consultation %s: %w", id, ctx.Err())
 			}
 		case <-c.done:
 			if c.startErr != nil {
@@ -154,6 +193,30 @@ func (m *Manager) Host(ctx context.Context, id string) (*Conference, error) {
 		m.forget(c) // it ended between being found and being asked: load it again
 	}
 }
+
+// hostLater takes a consultation up again whose conference ended by a fault.
+func (m *Manager) hostLater(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopping {
+		return
+	}
+	m.running.Go(func() {
+		timer := time.NewTimer(hostAgain)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-m.life.Done():
+			return
+		}
+		if _, err := m.Host(m.life, id); err != nil && m.life.Err() == nil && !errors.Is(err, consultation.ErrEnded) {
+			m.deps.Logger.Error("consultation cannot be hosted again", "consultation", id, "error", err)
+		}
+	})
+}
+
+// hostAgain is the pause after a conference ended by a fault.
+const hostAgain = 5 * time.Second
 
 func (m *Manager) reserve(id string) (c *Conference, fresh bool, err error) {
 	m.mu.Lock()
@@ -176,6 +239,12 @@ func (m *Manager) forget(c *Conference) {
 	if m.conferences[c.id] == c {
 		delete(m.conferences, c.id)
 	}
+}
+
+// Hosted finds the conference of a consultation only if it is loaded here.
+func (m *Manager) Hosted(id string) (*Conference, bool) {
+	c := m.hosted(id)
+	return c, c != nil
 }
 
 // hosted finds a loaded conference.

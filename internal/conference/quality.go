@@ -96,7 +96,10 @@ func (q *qualityLog) close() {
 	}
 }
 
-// store puts the samples into the blob store; nil says that there were none. The local file is removed.
+// remove forgets the local file once the log names the blob.
+func (q *qualityLog) remove() { _ = os.RemoveAll(filepath.Dir(q.path)) }
+
+// store puts the samples into the blob store; nil says that there were none.
 func (q *qualityLog) store(ctx context.Context, blobs *blob.Store) (*events.QualityBlob, error) {
 	q.close()
 	info, err := blobs.PutFile(ctx, q.key, q.path)

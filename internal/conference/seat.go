@@ -53,6 +53,7 @@ type seat struct {
 type Visitor struct {
 	Participant string
 	Claimed     *events.Consent // the consent that the token asserts, if it does
+	For         []string        // whose consent the token asks for, of a device
 	Browser     *events.Browser
 }
 
@@ -129,18 +130,37 @@ func (a *Attendance) Overview(ctx context.Context) (Overview, error) {
 	return o, err
 }
 
+// stillHere refuses what a screen says that was replaced by another one.
+func (a *Attendance) stillHere(ctx context.Context) error {
+	return a.c.do(ctx, func() error {
+		if s := a.c.seats[a.visitor.Participant]; s == nil || s.client != a.client {
+			return ErrNotJoined
+		}
+		return nil
+	})
+}
+
 // Join makes the participant present.
 func (a *Attendance) Join(ctx context.Context) error {
+	if err := a.stillHere(ctx); err != nil {
+		return err
+	}
 	return a.c.command(ctx, a.visitor.Participant, consultation.Join{Participant: a.visitor.Participant, Claimed: a.visitor.Claimed})
 }
 
 // Leave ends the participant's presence.
 func (a *Attendance) Leave(ctx context.Context) error {
+	if err := a.stillHere(ctx); err != nil {
+		return err
+	}
 	return a.c.command(ctx, a.visitor.Participant, consultation.Leave{Participant: a.visitor.Participant, Reason: events.LeftLeft})
 }
 
 // End ends the consultation for everybody; consultation.IsHost says who may.
 func (a *Attendance) End(ctx context.Context) error {
+	if err := a.stillHere(ctx); err != nil {
+		return err
+	}
 	return a.c.command(ctx, a.visitor.Participant, consultation.End{Reason: events.EndedClosed})
 }
 
@@ -168,6 +188,9 @@ func (a *Attendance) Offer(ctx context.Context, sdp string, offered []OfferedTra
 		s := a.c.seats[a.visitor.Participant]
 		if s == nil || s.client != a.client || !a.c.present(a.visitor.Participant) {
 			return ErrNotJoined
+		}
+		if err := sfu.CheckOffer(sdp); err != nil {
+			return err // before a connection that works is given up for it
 		}
 		for _, o := range offered {
 			s.muted[o.Source] = o.Muted

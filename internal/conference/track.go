@@ -2,6 +2,7 @@ package conference
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"time"
 
@@ -61,13 +62,23 @@ func (c *Conference) onPublication(s *seat, p *sfu.Publication) {
 	c.tracks[p.ID()] = t
 	c.fact(t.owner, events.TrackStarted{
 		Connection: s.connection, Track: t.id, Kind: string(p.Kind()), Source: string(t.source),
-		Codec: string(p.Codec()), SSRC: p.SSRC(), RID: p.RID(),
+		Codec: string(p.Codec()), SSRC: p.SSRC(), RID: plainRID(p.RID()),
 	})
 	if t.muted {
 		c.fact(t.owner, events.TrackMuted{Track: t.id})
 	}
 	c.applyGateTo(t)
 	c.shown = true
+}
+
+// ridForm is what layers are called by browsers; anything else would be text of the client's choice in the log.
+var ridForm = regexp.MustCompile(`^[A-Za-z0-9]{1,8}$`)
+
+func plainRID(rid string) string {
+	if ridForm.MatchString(rid) {
+		return rid
+	}
+	return ""
 }
 
 func (c *Conference) onUnpublished(p *sfu.Publication) {
@@ -114,6 +125,9 @@ func (c *Conference) applyGate() {
 	for _, s := range c.seats {
 		if s.peer != nil {
 			s.peer.AllowPublishing(c.state.MayPublish(s.participant))
+			if s.deadlines.media.IsZero() && !s.deadlines.keys.IsZero() {
+				s.deadlines.keys = c.m.deps.Now() // the first packet counts from the opening of the gate
+			}
 		}
 	}
 	for _, t := range c.tracks {
@@ -253,7 +267,7 @@ func (c *Conference) checkTracks(now time.Time) {
 func (c *Conference) checkStall(t *track, now time.Time) {
 	silent := now.Sub(t.pub.LastPacket())
 	switch {
-	case t.muted:
+	case t.muted, !c.state.MayPublish(t.owner): // nothing is wanted
 		t.stalled = time.Time{}
 	case t.stalled.IsZero() && silent > c.m.cfg.Stall:
 		t.stalled = t.pub.LastPacket()

@@ -327,6 +327,70 @@ func TestACompletedConsultationNeedsNoHost(t *testing.T) {
 	s.must(Host{Node: "n", Wall: start})
 }
 
+func TestAnArchiveThatIsReadyDoesNotCloseAReopenedConsultation(t *testing.T) {
+	s := newScript(t, events.PolicyRequired)
+	s.agree(doctor)
+	s.must(Join{Participant: doctor})
+	s.must(Host{Node: "n", Wall: start})
+	s.must(End{Reason: events.EndedClosed})
+	s.must(Complete{Epoch: 1})
+	s.must(Reopen{})
+	s.must(Host{Node: "n", Wall: start})
+	s.must(Join{Participant: doctor})
+	s.fact("", events.ArchiveRendered{Version: 1})
+	if got := s.state(); got.Phase != Open || !got.MayRecord(doctor) {
+		t.Fatalf("the phase is %q and the doctor is recorded: %v", got.Phase, got.MayRecord(doctor))
+	}
+	s.must(End{Reason: events.EndedClosed})
+	s.must(Complete{Epoch: 2})
+	if got := s.state().Phase; got != Archived {
+		t.Fatalf("completed with a version that is ready, the phase is %q", got)
+	}
+}
+
+func TestWhoComesOnlyToPublishNeedsConsentUnderEveryPolicy(t *testing.T) {
+	for _, policy := range []events.Policy{events.PolicyRequired, events.PolicyOptional, events.PolicyForbidden} {
+		t.Run(string(policy), func(t *testing.T) {
+			s := newScript(t, policy)
+			s.must(Invite{ID: camera, Role: RoleDevice, For: []string{patient}})
+			claimed := &events.Consent{By: events.ByService}
+			for _, c := range []Join{
+				{Participant: patient, Publishing: true},
+				{Participant: camera, Publishing: true, Claimed: claimed},
+				{Participant: doctor, Publishing: true, Claimed: claimed, For: []string{patient}},
+			} {
+				if types, err := s.try(c); !errors.Is(err, ErrConsentNeeded) || types != nil {
+					t.Fatalf("%+v: got %v, %v, want ErrConsentNeeded and nothing appended", c, types, err)
+				}
+			}
+			s.agree(patient)
+			s.must(Join{Participant: camera, Publishing: true, Claimed: claimed})
+		})
+	}
+}
+
+func TestNobodyOverrulesAPersonsOwnNo(t *testing.T) {
+	s := newScript(t, events.PolicyOptional)
+	vouch := AnswerConsent{Participant: patient, Answer: Given, Consent: events.Consent{By: events.ByService}}
+	s.must(AnswerConsent{Participant: patient, Answer: Refused, Consent: events.Consent{By: events.BySelf}})
+	if _, err := s.try(vouch); !errors.Is(err, ErrAnswered) {
+		t.Fatalf("after a refusal: got %v, want ErrAnswered", err)
+	}
+	s.agree(patient)
+	s.must(AnswerConsent{Participant: patient, Answer: Withdrawn, Consent: events.Consent{By: events.BySelf}})
+	if _, err := s.try(vouch); !errors.Is(err, ErrAnswered) {
+		t.Fatalf("after a withdrawal: got %v, want ErrAnswered", err)
+	}
+}
+
+func TestNobodyIsRemovedFromAConsultationThatIsOver(t *testing.T) {
+	s := newScript(t, events.PolicyRequired)
+	s.must(End{Reason: events.EndedClosed})
+	if _, err := s.try(Leave{Participant: patient, Reason: events.LeftKicked}); !errors.Is(err, ErrEnded) {
+		t.Fatalf("got %v, want ErrEnded", err)
+	}
+}
+
 func TestNothingIsRecordableFromBeforeTheLastConsentOrResumption(t *testing.T) {
 	s := newScript(t, events.PolicyOptional)
 	s.agree(doctor)

@@ -3,6 +3,7 @@ package consultation
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"consilium/internal/events"
@@ -17,6 +18,7 @@ var (
 	ErrNotOpen            = errors.New("the consultation is not open")
 	ErrConsentNeeded      = errors.New("the participant has not agreed to the recording")
 	ErrRefused            = errors.New("the participant does not agree to the recording, which this consultation requires")
+	ErrAnswered           = errors.New("the participant has answered the recording notice differently")
 	ErrKicked             = errors.New("the participant was removed from the consultation")
 	ErrTooLate            = errors.New("the consultation ended more than 15 minutes ago")
 	ErrNotEnded           = errors.New("the consultation has not ended")
@@ -152,6 +154,9 @@ func (c AnswerConsent) decide(s *State, _ time.Time) ([]Change, error) {
 	}
 	switch c.Answer {
 	case Given:
+		if c.Consent.By == events.ByService && p.Consent != Unanswered {
+			return nil, ErrAnswered // nobody overrules a person's own no
+		}
 		return []Change{{p.ID, events.ConsentGiven{Consent: c.Consent}}}, nil
 	case Refused:
 		if p.Consent == Given {
@@ -169,9 +174,13 @@ func (c AnswerConsent) decide(s *State, _ time.Time) ([]Change, error) {
 }
 
 // Join makes the participant present. Claimed is the consent that the participant's token asserts, if it does.
+// Publishing says that it comes to send and nothing else (WHIP): then it needs its own consent under every policy, and
+// that of everybody whom its invitation or its token (For) names.
 type Join struct {
 	Participant string
 	Claimed     *events.Consent
+	Publishing  bool
+	For         []string
 }
 
 func (c Join) decide(s *State, _ time.Time) ([]Change, error) {
@@ -191,11 +200,17 @@ func (c Join) decide(s *State, _ time.Time) ([]Change, error) {
 		answer = Given
 		changes = append(changes, Change{p.ID, events.ConsentGiven{Consent: *c.Claimed}})
 	}
-	if s.Policy == events.PolicyRequired && p.mayHaveTracks() && answer != Given {
+	needed := c.Publishing || s.Policy == events.PolicyRequired && p.mayHaveTracks()
+	if needed && answer != Given {
 		if answer == Unanswered {
 			return nil, ErrConsentNeeded
 		}
 		return nil, ErrRefused
+	}
+	if c.Publishing {
+		if err := s.mayJoinToPublish(p, c.For); err != nil {
+			return nil, err
+		}
 	}
 	if s.Phase == Scheduled {
 		changes = append(changes, Change{"", events.ConsultationOpened{Policy: s.Policy, Layout: s.Layout, Language: s.Language}})
@@ -204,6 +219,18 @@ func (c Join) decide(s *State, _ time.Time) ([]Change, error) {
 		changes = append(changes, Change{p.ID, events.ParticipantJoined{Role: p.Role}})
 	}
 	return changes, nil
+}
+
+func (s *State) mayJoinToPublish(p *Participant, alsoFor []string) error {
+	if !p.mayHaveTracks() {
+		return fmt.Errorf("%w: an observer sends nothing", ErrInvalid)
+	}
+	for _, id := range slices.Concat(p.For, alsoFor) {
+		if o, ok := s.participants[id]; !ok || o.Consent != Given {
+			return ErrConsentNeeded
+		}
+	}
+	return nil
 }
 
 // Leave ends the participant's presence with one of the reasons of events.ParticipantLeft.
@@ -215,6 +242,9 @@ type Leave struct {
 func (c Leave) decide(s *State, _ time.Time) ([]Change, error) {
 	if !s.Exists() {
 		return nil, ErrUnknown
+	}
+	if err := s.mustRun(); c.Reason == events.LeftKicked && err != nil {
+		return nil, err
 	}
 	p, ok := s.participants[c.Participant]
 	if !ok {

@@ -218,6 +218,7 @@ func (s *State) Evolve(e events.Stored) {
 		s.Phase, s.EndedAt, s.EmptySince = Open, time.Time{}, e.Time
 	case events.ConsultationCompleted:
 		s.Phase = Completed
+		s.archived()
 	case events.ConferenceHosted:
 		s.Epoch, s.Node, s.URL = ev.Epoch, ev.Node, ev.URL
 	case events.ParticipantInvited:
@@ -267,12 +268,19 @@ func (s *State) evolveArtefacts(e events.Stored) {
 	case events.ArchiveRendered:
 		if a := s.archive(ev.Version); a != nil {
 			a.Rendered = true
-			s.Phase = Archived
+			s.archived()
 		}
 	case events.ArchiveFailed:
 		if a := s.archive(ev.Version); a != nil {
 			a.Failed = true
 		}
+	}
+}
+
+// archived moves a completed consultation on once a version is there. One that was reopened stays open.
+func (s *State) archived() {
+	if s.Phase == Completed && slices.ContainsFunc(s.archives, func(a Archive) bool { return a.Rendered }) {
+		s.Phase = Archived
 	}
 }
 

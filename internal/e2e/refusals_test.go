@@ -111,6 +111,10 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 	t.Run("a patient who wants to end it", func(t *testing.T) {
 		service.with(c.Participants[1].token(t)).refused("POST", path+"/end", nil, 403, "forbidden")
 	})
+	t.Run("an id that is none", func(t *testing.T) {
+		service.refused("POST", "/consultations/nonsense/end", nil, 404, "unknown_consultation")
+		service.refused("POST", "/consultations/nonsense/participants", person{Name: "X", Role: "patient"}, 404, "unknown_consultation")
+	})
 	t.Run("a second end", func(t *testing.T) {
 		service.end(c.ID)
 		service.refused("POST", path+"/end", nil, 409, "ended")
@@ -267,4 +271,31 @@ func TestWebSocketRefusals(t *testing.T) {
 			t.Fatalf("got %v, want pong", m)
 		}
 	})
+}
+
+func TestAReopenedConsultationGoesOnWhileItsFirstArchiveIsMade(t *testing.T) {
+	t.Parallel()
+	p := testenv.StartProduct(t, testenv.ProductOptions{})
+	service := as(t, p, "service")
+	c := service.schedule("T", "required", person{Name: "Dr A", Role: "clinician", Consent: true})
+	path := "/consultations/" + c.ID
+	service.end(c.ID)
+	service.waitEvent(c.ID, events.TypeArchiveRequested, "", 20*time.Second)
+	service.call("POST", path+"/reopen", nil, 204, nil)
+	if a := service.awaitArchive(c.ID, 1, time.Minute); a.State != "ready" {
+		t.Fatalf("archive: %+v", a)
+	}
+	var got consultation
+	service.call("GET", path, nil, 200, &got)
+	if got.State != "open" {
+		t.Fatalf("the reopened consultation is %s", got.State)
+	}
+	a := service.with(c.Participants[0].token(t)).do("POST", "/api/v1"+path+"/whip", "application/sdp", []byte(offer(t, webrtc.MimeTypeVP8)))
+	if a.Status != 201 {
+		t.Fatalf("joining again: %d %s", a.Status, a.Body)
+	}
+	service.end(c.ID)
+	if a := service.awaitArchive(c.ID, 2, time.Minute); a.State != "ready" {
+		t.Fatalf("archive: %+v", a)
+	}
 }

@@ -20,7 +20,6 @@ const (
 // them once the log is silent for a moment, and again later while it fails. Both are called from one goroutine.
 func WatchBacklog[K comparable](ctx context.Context, log Log, types []Type, note func(open map[K]bool, e Stored), take func(context.Context, K) error) error {
 	follow, cancel := context.WithCancel(ctx)
-	defer cancel()
 	type item struct {
 		stored Stored
 		err    error
@@ -34,6 +33,11 @@ func WatchBacklog[K comparable](ctx context.Context, log Log, types []Type, note
 			case <-follow.Done():
 				return
 			}
+		}
+	}()
+	defer func() {
+		cancel()
+		for range items { // until the goroutine is gone
 		}
 	}()
 	open := map[K]bool{}

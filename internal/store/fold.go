@@ -13,7 +13,7 @@ import (
 
 // projection is the version of the rules in this file. Whoever changes what rows come out of which events raises it: the
 // next start rebuilds the read model.
-const projection = 1
+const projection = 2
 
 // States of an archive.
 const (
@@ -134,6 +134,7 @@ func (f *folded) applyLife(e events.Stored, at time.Time) bool {
 		f.State, f.EndedAt, f.EndReason = consultation.Open, nil, ""
 	case events.ConsultationCompleted:
 		f.State, f.CompletedAt = consultation.Completed, &at
+		f.archived()
 		for _, m := range ev.Missing {
 			f.Missing = with(f.Missing, plain(m.Segment))
 			f.Pending = without(f.Pending, plain(m.Segment))
@@ -182,6 +183,18 @@ func (f *folded) applySegment(e events.Stored) bool {
 	return true
 }
 
+// archived moves a completed consultation on once a version is there. One that was reopened stays open.
+func (f *folded) archived() {
+	if f.State != consultation.Completed {
+		return
+	}
+	for _, a := range f.Archives {
+		if a.State == ArchiveReady {
+			f.State = consultation.Archived
+		}
+	}
+}
+
 // applyArchive follows the versions of the archive. One that is ready stays ready.
 func (f *folded) applyArchive(e events.Stored, at time.Time) bool {
 	switch ev := e.Event.(type) {
@@ -206,9 +219,7 @@ func (f *folded) applyArchive(e events.Stored, at time.Time) bool {
 			a.Key, a.Bytes, a.DurationMS = plain(ev.Key), max(0, ev.Bytes), max(0, ev.DurationMS)
 			a.SHA256, a.ManifestSHA256 = plain(ev.SHA256), plain(ev.ManifestSHA256)
 		})
-		if f.Archives[int64(ev.Version)] != nil {
-			f.State = consultation.Archived
-		}
+		f.archived()
 	default:
 		return false
 	}

@@ -515,9 +515,12 @@ func TestFold(t *testing.T) {
 		{name: "a missing segment that turns up is missing no more", steps: []step{opened, {"", events.ConsultationCompleted{Missing: []events.MissingSegment{{Segment: "s"}}}}, stored}, want: func(f *folded) bool {
 			return len(f.Missing) == 0 && f.SegmentsStored == 1
 		}},
-		{name: "an archive is queued, rendered, ready", steps: []step{requested, {"", events.ArchiveStarted{Version: 1}}, rendered}, want: func(f *folded) bool {
+		{name: "an archive is queued, rendered, ready", steps: []step{{"", events.ConsultationCompleted{}}, requested, {"", events.ArchiveStarted{Version: 1}}, rendered}, want: func(f *folded) bool {
 			a := f.Archives[1]
-			return f.State == consultation.Archived && a.State == ArchiveReady && a.StartedAt.Equal(second(2)) && a.FinishedAt.Equal(second(3)) && a.DurationMS == 5
+			return f.State == consultation.Archived && a.State == ArchiveReady && a.StartedAt.Equal(second(3)) && a.FinishedAt.Equal(second(4)) && a.DurationMS == 5
+		}},
+		{name: "one that is ready does not close a reopened consultation", steps: []step{{"", events.ConsultationCompleted{}}, requested, {"", events.ConsultationReopened{}}, rendered}, want: func(f *folded) bool {
+			return f.State == consultation.Open
 		}},
 		{name: "an archive that is ready stays as it is", steps: []step{requested, rendered, {"", events.ArchiveRendered{Version: 1, Key: "second"}}, {"", events.ArchiveFailed{Version: 1, Code: "X"}}, {"", events.ArchiveStarted{Version: 1}}}, want: func(f *folded) bool {
 			return f.Archives[1].State == ArchiveReady && f.Archives[1].Key == "first"
