@@ -26,6 +26,7 @@ import (
 	"consilium/internal/media"
 	"consilium/internal/media/recorder"
 	"consilium/internal/media/sfu"
+	"consilium/internal/signaling"
 	"consilium/internal/spool"
 	"consilium/internal/store"
 	"consilium/internal/telemetry"
@@ -250,6 +251,7 @@ func (l *live) newManager(sw *sfu.SFU, sp *spool.Spool, reg prometheus.Registere
 func (l *live) startHTTP(ctx context.Context) error {
 	server, err := api.New(api.Config{
 		URL: strings.TrimSuffix(l.cfg.URL, "/"), Secure: l.cfg.Secure() || strings.HasPrefix(l.cfg.URL, "https://"),
+		ICEServers: iceServers(l.cfg.ICEServers),
 	}, api.Deps{
 		Manager: l.manager, Log: l.log, Queries: store.NewQueries(l.pool), Projector: l.projector,
 		Directory: directory.New(l.pool), Blobs: l.blobs, Jobs: l.queue, Auth: l.authority, Metrics: l.metrics.Handler(),
@@ -284,6 +286,15 @@ func (l *live) startHTTP(ctx context.Context) error {
 	})
 	l.logger.Info("ready", "url", l.cfg.BaseURL(), "media", l.cfg.MediaListen)
 	return nil
+}
+
+// iceServers makes one entry of the given URLs, none of none.
+func iceServers(urls string) []signaling.ICEServer {
+	given := strings.FieldsFunc(urls, func(r rune) bool { return r == ',' || r == ' ' })
+	if len(given) == 0 {
+		return nil
+	}
+	return []signaling.ICEServer{{URLs: given}}
 }
 
 func (l *live) listen(ctx context.Context) (net.Listener, error) {

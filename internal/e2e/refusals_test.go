@@ -123,7 +123,7 @@ func TestRequestsThatMakeNoSense(t *testing.T) {
 
 func TestWHIPRefusals(t *testing.T) {
 	t.Parallel()
-	p := testenv.StartProduct(t, testenv.ProductOptions{NoStitcher: true})
+	p := testenv.StartProduct(t, testenv.ProductOptions{NoStitcher: true, Env: []string{"CONSILIUM_ICE_SERVERS=stun:stun.example:3478"}})
 	service := as(t, p, "service")
 	c := service.schedule("T", "required",
 		person{Name: "Dr A", Role: "clinician", Consent: true}, person{Name: "P", Role: "patient"})
@@ -167,6 +167,9 @@ func TestWHIPRefusals(t *testing.T) {
 		a := service.with(doctor.token(t)).do("POST", path, sdp, []byte(good))
 		if a.Status != 201 || a.Header.Get("Location") == "" || a.Header.Get("ETag") == "" || a.Header.Get("Content-Type") != sdp {
 			t.Fatalf("got %d %v %s", a.Status, a.Header, a.Body)
+		}
+		if link := a.Header.Get("Link"); link != `<stun:stun.example:3478>; rel="ice-server"` {
+			t.Errorf("Link: %q", link)
 		}
 		gone := service.with(doctor.token(t)).do("DELETE", a.Header.Get("Location"), "", nil)
 		again := service.with(doctor.token(t)).do("DELETE", a.Header.Get("Location"), "", nil)
