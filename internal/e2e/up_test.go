@@ -18,9 +18,6 @@ import (
 // up starts scripts/up as ./task up does after it has built everything, on free ports and a data folder of its own.
 func up(t *testing.T, port int) (process *testenv.Process, data string) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("starts the product")
-	}
 	script, err := filepath.Abs("../../scripts/up")
 	if err != nil {
 		t.Fatal(err)
