@@ -252,9 +252,9 @@ type placedSecond struct {
 // off is what recording and stitching added to what the browser's own capture is off.
 func (s placedSecond) off() time.Duration { return s.Archived - s.Captured }
 
-// place finds in the archive, whose time 0 is start, the seconds that were captured. One of them is missing when its
-// flash or its beep is.
-func place(all []second, start time.Time, shots []simpeer.Shot, beeps []time.Duration) (found []placedSecond, missing []string) {
+// place finds in the archive, whose time 0 is start, the seconds that were captured, and says which are not there
+// because their flash or their beep is not: where it should be.
+func place(all []second, start time.Time, shots []simpeer.Shot, beeps []time.Duration) (found []placedSecond, dark, silent []time.Duration) {
 	var heard []time.Time
 	for _, b := range beeps {
 		heard = append(heard, start.Add(b))
@@ -262,12 +262,12 @@ func place(all []second, start time.Time, shots []simpeer.Shot, beeps []time.Dur
 	for _, s := range all {
 		shot, frame, ok := firstSeen(s.flash, start, shots)
 		if !ok {
-			missing = append(missing, fmt.Sprintf("flash at %s", s.flash[0].At.Sub(start)))
+			dark = append(dark, s.flash[0].At.Sub(start))
 			continue
 		}
 		beep, ok := closest(heard, s.beep)
 		if !ok {
-			missing = append(missing, fmt.Sprintf("beep at %s", s.beep.Sub(start)))
+			silent = append(silent, s.beep.Sub(start))
 			continue
 		}
 		found = append(found, placedSecond{
@@ -275,7 +275,7 @@ func place(all []second, start time.Time, shots []simpeer.Shot, beeps []time.Dur
 			Captured: s.beep.Sub(frame.At), Archived: beep.Sub(start.Add(shot)),
 		})
 	}
-	return found, missing
+	return found, dark, silent
 }
 
 // firstSeen finds the first white frame of a flash that the archive shows. The same frame is compared with itself: a
@@ -375,10 +375,10 @@ func TestChromiumSync(t *testing.T) {
 	wanted := slices.DeleteFunc(slices.Clone(all), func(s second) bool {
 		return s.flash[0].At.Sub(call.start) < readable+500*time.Millisecond
 	})
-	if len(wanted) < 10 {
-		t.Fatalf("%d seconds can be measured, want at least 10", len(wanted))
+	if len(wanted) == 0 {
+		t.Fatal("no second was captured that the archive should show")
 	}
-	found, missing := place(wanted, call.start, shots, beeps)
+	found, dark, silent := place(wanted, call.start, shots, beeps)
 	offsets := added(found)
 	other := simpeer.Measure(call.start, []simpeer.Sent{call.other}, call.shots, call.beeps)
 	t.Logf("%s", chromiumTable(found, offsets))
@@ -386,17 +386,22 @@ func TestChromiumSync(t *testing.T) {
 		call.opening.Round(time.Millisecond), readable.Round(time.Millisecond), len(all)-len(wanted), len(all))
 	t.Logf("the camera gave %d frames and left out %d; %d of %d seconds were captured with flash and beep",
 		len(frames), leftOut(frames, spec.Frames()), len(wanted), 1+int(wanted[len(wanted)-1].beep.Sub(wanted[0].beep).Round(time.Second)/time.Second))
+	t.Logf("captured and not in the archive: flashes at %v, beeps at %v", dark, silent)
 	t.Logf("the simulated participant beside it: beep after flash p95 %.1f ms", ms(simpeer.P95(other.AV)))
 
 	if got := simpeer.P95(offsets); got > chromiumBar {
 		t.Errorf("Chromium's sound and picture are %s apart (p95 of %d seconds), want at most %s", got, len(offsets), chromiumBar)
 	}
-	late, _ := place(wanted, call.start, shots, shifted(beeps, 100*time.Millisecond))
+	late, _, _ := place(wanted, call.start, shots, shifted(beeps, 100*time.Millisecond))
 	if got := simpeer.P95(added(late)); got <= chromiumBar {
 		t.Errorf("with sound that is 100ms late the same is %s: this measure sees nothing", got)
 	}
-	if len(missing) > 0 {
-		t.Errorf("captured and not in the archive: %s", strings.Join(missing, ", "))
+	// Where the machine is busy Chromium does not encode every frame, and a flash of two frames may be lost to that.
+	if len(dark) > len(wanted)/10 || len(silent) > 0 {
+		t.Errorf("captured and not in the archive: flashes at %v (one in ten may be missing), beeps at %v (none may)", dark, silent)
+	}
+	if len(found) < 10 {
+		t.Errorf("%d seconds were measured, want at least 10", len(found))
 	}
 	if len(other.MissingFlashes)+len(other.MissingBeeps) > 0 {
 		t.Errorf("of the simulated participant there are missing: flashes %v, beeps %v", other.MissingFlashes, other.MissingBeeps)
