@@ -244,6 +244,12 @@ func TestCardsHaveTheirReason(t *testing.T) {
 			s.join(0, who, "patient")
 			s.add(5, who, events.ParticipantJoined{Role: "patient"})
 		}, "0.0-20.0 camera_off"},
+		{"comes back late after the server crashed", events.PolicyRequired, func(s *script, who string) {
+			s.consent(-1, who)
+			s.join(0, who, "patient")
+			s.add(5, "", events.ConferenceHosted{Epoch: 2, Wall: scriptZero.Add(sec(5)), Node: "a", URL: "http://a"})
+			s.join(15, who, "patient")
+		}, "0.0-5.0 camera_off, 5.0-15.2 disconnected, 15.2-20.0 camera_off"},
 		{"has a picture all the time", events.PolicyRequired, func(s *script, who string) {
 			s.consent(-1, who)
 			s.video(who, s.join(0, who, "patient"), 0).whole(0, 20)

@@ -121,7 +121,7 @@ func (s *State) fold(ev events.Stored) {
 	case events.ConsultationCompleted:
 		s.complete(e)
 	case events.ConferenceHosted:
-		s.host(ev.Time, e)
+		s.host(ev, e)
 	case events.RecordingPaused:
 		s.recording.turn(ev, false)
 	case events.RecordingResumed:
@@ -271,7 +271,7 @@ func (s *State) lastLeft() time.Time {
 }
 
 // host is conference.hosted: whatever an earlier process carried has ended with it.
-func (s *State) host(at time.Time, e events.ConferenceHosted) {
+func (s *State) host(ev events.Stored, e events.ConferenceHosted) {
 	again := s.epoch != 0 && e.Epoch > s.epoch
 	s.epoch = max(s.epoch, e.Epoch)
 	if !again {
@@ -279,9 +279,12 @@ func (s *State) host(at time.Time, e events.ConferenceHosted) {
 	}
 	for _, t := range s.tracks {
 		if t.endedAt.IsZero() {
-			t.endImplied(at)
+			t.endImplied(ev.Time)
 			t.hostLost = true
 		}
+	}
+	for _, c := range s.connectionOrder {
+		c.link.turn(ev, false)
 	}
 }
 
