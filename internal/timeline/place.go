@@ -133,7 +133,6 @@ type placed struct {
 	place
 	end     int64 // behind its content, before the next one of the track; start while the content is unknown
 	arrival int64
-	whole   bool // end is where the file ends, give or take a frame
 }
 
 // placeSegments places all segments of t, lost ones too, by start. They do not overlap.
