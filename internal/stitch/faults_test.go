@@ -180,6 +180,25 @@ echo 'no encoder today' >&2; exit 1`)
 	}
 }
 
+// A tool that does not even start, because a library of it is gone or its file may not be run, is no reason to try for
+// ever while the page says that the video is being made.
+func TestAnFFmpegThatDoesNotStart(t *testing.T) {
+	w := newWorld(t)
+	w.join(0, "A")
+	version := w.end(1000, "fast")
+	path := w.script(`echo 'error while loading shared libraries' >&2; exit 127`)
+	if err := w.worker(ffmpeg.Config{Path: path}, nil).Make(t.Context(), w.consultation, version); err != nil {
+		t.Fatal(err)
+	}
+	failed, ok := w.result(version).(events.ArchiveFailed)
+	if !ok || failed.Code != CodeInternal {
+		t.Fatalf("got %+v", w.result(version))
+	}
+	if detail := string(w.get(failed.Detail.Key)); !strings.Contains(detail, "start ffmpeg") {
+		t.Errorf("detail: %s", detail)
+	}
+}
+
 // A job that is stopped in the middle leaves no result and no process; the next run takes up its finished pieces and
 // completes it, and one more changes nothing.
 func TestStoppedAndDoneAgain(t *testing.T) {

@@ -168,7 +168,7 @@ func (w *Worker) carefully(ctx context.Context, j *job) (err error) {
 func (w *Worker) make(ctx context.Context, j *job) error {
 	var err error
 	if j.tool, err = w.deps.FFmpeg.Version(ctx); err != nil {
-		return err
+		return judge(ctx, err, true)
 	}
 	if j.dir, err = w.jobFolder(j.consultation, j.request.Version); err != nil {
 		return fmt.Errorf("open work folder: %w", err)
