@@ -72,6 +72,10 @@ func serve(ctx context.Context, cfg config.Live, logger *slog.Logger) (err error
 	} {
 		began := time.Now()
 		if err := step.start(ctx); err != nil {
+			if ctx.Err() != nil {
+				logger.Info("told to stop while starting", "part", step.name, "error", err)
+				return nil
+			}
 			return fmt.Errorf("start %s: %w", step.name, err)
 		}
 		logger.Debug("started", "part", step.name, "took", time.Since(began))

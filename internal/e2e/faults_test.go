@@ -318,6 +318,15 @@ func TestASpoolThatLags(t *testing.T) {
 		t.Error("the metric does not say that four files wait")
 	}
 
+	// A restart in between loses nothing and does not wait for what cannot be stored.
+	terminate(t, p.Live, "live")
+	p.StartLive()
+	one = consultation{}
+	service.call("GET", "/consultations/"+c.ID, nil, 200, &one)
+	if one.State != "ended" || one.Awaited != 4 {
+		t.Errorf("after a restart the library shows %+v", one)
+	}
+
 	if err := os.Remove(obstacle); err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -155,8 +157,8 @@ func TestLiveIsStoppedInMidCall(t *testing.T) {
 	video, restart := service.download(a.VideoURL), hostedAt(t, all, 2)
 	bothParts(t, video, 2, 0, restart)
 	bothParts(t, video, 2, 1, restart)
-	noErrors(t, p.Live, "live")
-	noErrors(t, p.Stitcher, "stitcher")
+	terminate(t, p.Live, "live, which has nothing to do,")
+	terminate(t, p.Stitcher, "the stitcher, without live,")
 }
 
 // live is killed in the middle of a call. What was on the disk is found again, and what is missing has a name.
@@ -284,4 +286,43 @@ func TestARenderingIsInterrupted(t *testing.T) {
 		t.Fatalf("one more version: %d %s", raw.Status, raw.Body)
 	}
 	service.ready(c.ID, 2) // the stitcher found the new server's queue
+}
+
+// live is told to stop before it is ready. It stops in time, and the next start finds nothing that is half made.
+func TestLiveIsStoppedWhileItStarts(t *testing.T) {
+	t.Parallel()
+	data, err := os.MkdirTemp("", "consilium-test-")
+	if err == nil {
+		err = os.Chmod(data, 0o711) // PostgreSQL runs as another user when the test runs as root
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(data) })
+	url := fmt.Sprintf("http://127.0.0.1:%d", testenv.FreePort(t))
+	start := func() *testenv.Process {
+		cmd := exec.Command(filepath.Join(testenv.Programs(t), "live"), "serve")
+		cmd.Env = append(os.Environ(), "CONSILIUM_DATA="+data, "CONSILIUM_LISTEN="+strings.TrimPrefix(url, "http://"),
+			fmt.Sprintf("CONSILIUM_MEDIA_LISTEN=:%d", testenv.FreePort(t)))
+		return testenv.StartProcess(t, "live", cmd)
+	}
+	first := start()
+	await(t, 20*time.Second, func() string { return "the database is being made" }, func() bool {
+		made, err := filepath.Glob(filepath.Join(data, "postgres*"))
+		return err == nil && len(made) > 0
+	})
+	terminate(t, first, "live, not yet ready,")
+	if strings.Contains(first.Output(), "msg=ready") {
+		t.Error("live was ready before it could be stopped")
+	}
+	second := start()
+	await(t, time.Minute, second.Output, func() bool {
+		resp, err := http.Get(url + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+	terminate(t, second, "live")
 }
