@@ -44,7 +44,7 @@ func (c *clockWatch) push(e entry, cut func(before, after entry), pass func(entr
 		c.suspect(e, cut, pass)
 	case c.jumped(e) || c.delay(e) < c.least()-stepLimit:
 		c.restart(e, cut, pass)
-	case c.delay(e)-c.lastOff > stepLimit && e.rtp != c.last.rtp: // the rest of a frame may be late
+	case c.delay(e)-c.lastOff > stepLimit:
 		c.heldMin = c.delay(e)
 		c.suspect(e, cut, pass)
 	default:

@@ -1,6 +1,8 @@
 package recorder
 
 import (
+	"bytes"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -318,5 +320,55 @@ func TestNewRefusesWhatCannotBeRecorded(t *testing.T) {
 				t.Error("no error")
 			}
 		})
+	}
+}
+
+func TestASegmentIsOpenedWhenItsFirstFrameIsInTheFile(t *testing.T) {
+	for _, c := range []media.Codec{media.VP8, media.Opus} {
+		t.Run(string(c), func(t *testing.T) {
+			clip := pictures(t, media.VP8, "320x180", 50, 25)
+			if c == media.Opus {
+				clip = sound(t, 100)
+			}
+			inLab(t, Config{}, videoTrack(c), func(l *lab) {
+				l.onTell = func(r Report) {
+					if o, ok := r.(Opened); ok && len(contentOf(l.t, o.Segment, partPath(filepath.Join(l.dir, o.Room), o.Segment))) == 0 {
+						l.t.Error("there is nothing in the file yet")
+					}
+				}
+				l.play(newSender(c).send(0, clip...))
+			})
+		})
+	}
+}
+
+func TestAFrameWithoutItsEndIsNotGluedToTheNext(t *testing.T) {
+	clip := pictures(t, media.VP8, "640x360", 75, 25)
+	l := inLab(t, Config{}, videoTrack(media.VP8), func(l *lab) {
+		packets := newSender(media.VP8).send(0, clip...)
+		tenth := frameOf(packets, 10)
+		packets[tenth[len(tenth)-1]].pkt.Marker = false
+		eleventh := packets[tenth[len(tenth)-1]+1].pkt
+		eleventh.Payload = slices.Clone(eleventh.Payload)
+		eleventh.Payload[0] &^= 0x10 // and it does not look like a start
+		l.play(packets)
+	})
+	kept := append(want(firstRTP, frameStep, clip[:10]...), want(firstRTP+25*frameStep, frameStep, clip[25:]...)...)
+	sameContent(t, kept, slices.Concat(l.contents()...))
+}
+
+func TestParameterSetsStandBeforeEachIDRFrame(t *testing.T) {
+	clip := pictures(t, media.H264, "320x180", 50, 25)
+	l := inLab(t, Config{Rotate: time.Second}, videoTrack(media.H264), func(l *lab) {
+		bare := slices.Clone(clip)
+		bare[25].data = bare[25].data[bytes.LastIndex(bare[25].data, []byte{0, 0, 1}):] // the IDR slice alone, as devices send it
+		l.play(newSender(media.H264).send(0, bare...))
+	})
+	if diff := cmp.Diff([]string{"started-rotation", "rotation-ended"}, l.reasons()); diff != "" {
+		t.Fatal(diff)
+	}
+	all := videoSums(t, writeIVF(t, clip, media.H264))
+	if diff := cmp.Diff(all[25:], videoSums(t, reportsOf[Sealed](l)[1].Path)); diff != "" {
+		t.Errorf("the second segment decodes to something else:\n%s", diff)
 	}
 }

@@ -145,6 +145,9 @@ func sealFile(f *os.File, dir string, s *media.Segment) (string, error) {
 	if err := writeSidecar(dir, *s); err != nil {
 		return "", err
 	}
+	if err := syncFolder(dir); err != nil { // no file is sealed before its sidecar can be found
+		return "", err
+	}
 	path := sealedPath(dir, *s)
 	if err := os.Rename(f.Name(), path); err != nil {
 		return "", fmt.Errorf("name sealed segment %s: %w", s.ID, err)
