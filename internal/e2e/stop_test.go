@@ -147,8 +147,9 @@ func TestLiveIsStoppedInMidCall(t *testing.T) {
 	if n[events.TypeConsentGiven] != 2 || n[events.TypeConsultationOpened] != 1 || n[events.TypeConferenceHosted] != 2 {
 		t.Errorf("events: %v; want two consents, one opening, two epochs", n)
 	}
-	if n[events.TypeSegmentOpened] != 8 || n[events.TypeSegmentSealed] != 8 || n[events.TypeSegmentStored] != 8 || n[events.TypeSegmentRecovered] != 0 {
-		t.Errorf("segments: %v; want 8, each opened, sealed and stored, and none to recover", n)
+	opened := n[events.TypeSegmentOpened] // eight unless the machine is very busy
+	if opened < 8 || n[events.TypeSegmentSealed] != opened || n[events.TypeSegmentStored] != opened || n[events.TypeSegmentRecovered] != 0 {
+		t.Errorf("segments: %v; want at least 8, each opened, sealed and stored, and none to recover", n)
 	}
 	if n[events.TypeTrackStarted] != n[events.TypeTrackEnded] || n[events.TypeConnectionOpened] != n[events.TypeConnectionClosed] {
 		t.Errorf("what began and what ended does not match: %v", n)
@@ -176,8 +177,9 @@ func TestLiveIsKilledInMidCall(t *testing.T) {
 	time.Sleep(2500 * time.Millisecond) // of recording, more than a second of it synced
 	before := service.chained(c.ID)
 	p.Live.Kill()
-	if found := unfinished(t, p); len(found) != 4 {
-		t.Errorf("%d segments were being written, want 4: %v", len(found), found)
+	torn := unfinished(t, p)
+	if len(torn) != 4 {
+		t.Errorf("%d segments were being written, want one of each track: %v", len(torn), torn)
 	}
 	p.StartLive()
 	comesBack(t, d, pat)
@@ -193,8 +195,9 @@ func TestLiveIsKilledInMidCall(t *testing.T) {
 		}
 	}
 	n := typesOf(all)
-	if n[events.TypeSegmentRecovered] != 4 || n[events.TypeSegmentStored] != 8 || n[events.TypeConsentGiven] != 2 {
-		t.Errorf("events: %v; want four recovered and eight stored segments, and no second consent", n)
+	opened := n[events.TypeSegmentOpened]
+	if n[events.TypeSegmentRecovered] != 4 || opened < 8 || n[events.TypeSegmentStored] != opened || n[events.TypeConsentGiven] != 2 {
+		t.Errorf("events: %v; want four recovered segments, all stored, and no second consent", n)
 	}
 	tl := service.timeline(c.ID)
 	for _, who := range c.Participants {
@@ -202,7 +205,7 @@ func TestLiveIsKilledInMidCall(t *testing.T) {
 			t.Errorf("nothing of the %s is explained by the crash: %+v", who.Role, tl.of(t, who.ID))
 		}
 	}
-	if m := service.manifest(c.ID, 1); len(m.Missing) > 0 || len(m.Segments) != 8 {
+	if m := service.manifest(c.ID, 1); len(m.Missing) > 0 || len(m.Segments) != opened {
 		t.Errorf("the archive has %d segments and misses %v", len(m.Segments), m.Missing)
 	}
 	checkTimeline(t, service.do("GET", "/api/v1/consultations/"+c.ID+"/timeline", "", nil).Body, c.ID, all)
