@@ -162,7 +162,8 @@ func TestLiveIsStoppedInMidCall(t *testing.T) {
 	terminate(t, p.Stitcher, "the stitcher, without live,")
 }
 
-// live is killed in the middle of a call. What was on the disk is found again, and what is missing has a name.
+// live is killed in the middle of a call, and again right after its end. What was on the disk is found again, what is
+// missing has a name, and the archive comes by itself.
 func TestLiveIsKilledInMidCall(t *testing.T) {
 	t.Parallel()
 	p := testenv.StartProduct(t, testenv.ProductOptions{})
@@ -186,6 +187,8 @@ func TestLiveIsKilledInMidCall(t *testing.T) {
 	sees(t, d, patient)
 	time.Sleep(1500 * time.Millisecond)
 	service.end(c.ID)
+	p.Live.Kill() // once more, before anything of the end can be on its way
+	p.StartLive()
 	a := service.ready(c.ID, 1)
 
 	all := service.chained(c.ID)
@@ -196,8 +199,8 @@ func TestLiveIsKilledInMidCall(t *testing.T) {
 	}
 	n := typesOf(all)
 	opened := n[events.TypeSegmentOpened]
-	if n[events.TypeSegmentRecovered] != 4 || opened < 8 || n[events.TypeSegmentStored] != opened || n[events.TypeConsentGiven] != 2 {
-		t.Errorf("events: %v; want four recovered segments, all stored, and no second consent", n)
+	if n[events.TypeSegmentRecovered] < 4 || opened < 8 || n[events.TypeSegmentStored] != opened || n[events.TypeConsentGiven] != 2 {
+		t.Errorf("events: %v; want at least four recovered segments, all stored, and no second consent", n)
 	}
 	tl := service.timeline(c.ID)
 	for _, who := range c.Participants {
