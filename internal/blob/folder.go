@@ -28,12 +28,12 @@ func makeFolder(u *url.URL) (string, error) {
 	}
 	missing := path
 	for {
-		if _, err := os.Stat(missing); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(missing); !errors.Is(err, fs.ErrNotExist) { //nolint:gosec // the folder is the operator's setting
 			break
 		}
 		missing = filepath.Dir(missing)
 	}
-	if err := os.MkdirAll(path, 0o750); err != nil {
+	if err := os.MkdirAll(path, 0o750); err != nil { //nolint:gosec // the folder is the operator's setting
 		return "", err
 	}
 	return path, syncFolders(path, missing)
@@ -61,7 +61,7 @@ func syncFolders(low, high string) error {
 }
 
 func syncFolder(path string) error {
-	d, err := os.Open(path)
+	d, err := os.Open(path) //nolint:gosec // below the operator's folder: keys are checked
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func (s *oggScanner) media() (bool, error) {
 	for _, packet := range s.packets {
 		samples, err := OpusDuration(packet)
 		if err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // no Opus is damage: the end of what is good, not a failure
 		}
 		p.Samples += int64(samples)
 		p.Last = samples

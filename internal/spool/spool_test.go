@@ -15,11 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"consilium/internal/blob"
-	"consilium/internal/media"
-
 	"github.com/pion/transport/v5/test"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"consilium/internal/blob"
+	"consilium/internal/media"
 )
 
 const room = "01890a5d-ac96-774b-bcce-b302099a8057"

@@ -91,6 +91,7 @@ func (a *assembler) finish(f frame) (frame, outcome) {
 			return f, partOfFrame
 		}
 		f.data, head = unit, unit
+	case media.VP8, media.VP9, media.Opus:
 	}
 	f.key, f.width, f.height = media.Keyframe(a.codec, head)
 	f.key = f.key && a.announced(f.packets[0].Payload, head)

@@ -106,6 +106,7 @@ func (p *pipeline) packet(pkt *rtp.Packet, at time.Time) {
 		p.hear(at)
 	}
 	switch p.order.push(e, p.inOrder) {
+	case taken:
 	case late:
 		if p.restarts.seen(e, s) {
 			p.restart(e, s)

@@ -218,6 +218,7 @@ func TestRecoverAfterKill(t *testing.T) {
 
 // recordForEver is the process that is killed: it records as fast as it can.
 func recordForEver(t *testing.T, dir string) {
+	t.Helper()
 	var clip []picture
 	for _, c := range contentOf(t, media.Segment{Codec: media.VP8}, os.Getenv("RECORDER_TEST_CLIP")) {
 		clip = append(clip, picture{data: c.data})

@@ -63,7 +63,7 @@ func tryOpenSegment(root string, s media.Segment, first frame) (*segment, error)
 }
 
 func (s *segment) begin(first frame) error {
-	f, err := os.OpenFile(partPath(s.dir, s.Segment), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o640)
+	f, err := os.OpenFile(partPath(s.dir, s.Segment), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -124,13 +124,13 @@ func (s *segment) seal() (string, error) {
 	return sealFile(s.file, s.dir, &s.Segment)
 }
 
-// discard removes what was made.
+// discard removes what was made. What it cannot remove Recover will.
 func (s *segment) discard() {
 	if s.file != nil {
-		s.file.Close()
-		os.Remove(s.file.Name())
+		_ = s.file.Close()
+		_ = os.Remove(s.file.Name())
 	}
-	os.Remove(filepath.Join(s.dir, s.SidecarName()))
+	_ = os.Remove(filepath.Join(s.dir, s.SidecarName()))
 }
 
 // sealFile makes a complete segment file durable under its sealed name, with its description beside it. It sets length

@@ -29,6 +29,7 @@ func (v *video) packet(e entry) {
 	}
 	f, what := v.frames.push(e)
 	switch what {
+	case partOfFrame:
 	case brokenFrame:
 		v.out.metrics.dropped(droppedInvalid).Inc()
 		v.lose(e.arrival, CauseCorrupt)
