@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"consilium/internal/testenv"
-
 	"github.com/coder/websocket"
+
+	"consilium/internal/testenv"
 )
 
 // noticeHash stands for the text of the recording notice that somebody read.

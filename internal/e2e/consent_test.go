@@ -162,11 +162,11 @@ func recordedAs(s *simpeer.Participant, who participant) string {
 func TestConsentDecidesAboutEveryByte(t *testing.T) {
 	t.Parallel()
 	p := testenv.StartProduct(t, testenv.ProductOptions{})
-	service := as(t, p, "service")
+	hospital := as(t, p, "service")
 	people := []person{{Name: "Dr A", Role: "clinician"}, {Name: "Pat B", Role: "patient"}}
 
 	t.Run("required: nobody comes in before they agreed, and a withdrawal stops their recording alone", func(t *testing.T) {
-		service := service.in(t)
+		service := hospital.in(t)
 		c := service.schedule("Required", "required", append(people, person{Name: "Otoscope", Role: "device", For: []string{"Pat B"}, Consent: true})...)
 		doctor, patient, device := c.Participants[0], c.Participants[1], c.Participants[2]
 		disk := watch(t, p, c.ID)
@@ -233,7 +233,7 @@ func TestConsentDecidesAboutEveryByte(t *testing.T) {
 		wantGap(t, service.timeline(c.ID), device.ID, "not_consented")
 	})
 	t.Run("optional: in and unrecorded until they agree", func(t *testing.T) {
-		service := service.in(t)
+		service := hospital.in(t)
 		c := service.schedule("Optional", "optional", people...)
 		doctor, patient := c.Participants[0], c.Participants[1]
 		disk := watch(t, p, c.ID)
@@ -262,7 +262,7 @@ func TestConsentDecidesAboutEveryByte(t *testing.T) {
 		}
 	})
 	t.Run("optional and refused: in, forwarded, unrecorded, with a card in the archive", func(t *testing.T) {
-		service := service.in(t)
+		service := hospital.in(t)
 		c := service.schedule("Refused", "optional", people...)
 		doctor, patient := c.Participants[0], c.Participants[1]
 		disk := watch(t, p, c.ID)
@@ -286,7 +286,7 @@ func TestConsentDecidesAboutEveryByte(t *testing.T) {
 		wantGap(t, service.timeline(c.ID), patient.ID, "not_consented")
 	})
 	t.Run("forbidden: nothing is written, and the archive says so", func(t *testing.T) {
-		service := service.in(t)
+		service := hospital.in(t)
 		c := service.schedule("Forbidden", "forbidden", people...)
 		doctor, patient := c.Participants[0], c.Participants[1]
 		disk := watch(t, p, c.ID)

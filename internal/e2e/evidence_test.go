@@ -16,16 +16,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"consilium/internal/events"
 	"consilium/internal/events/natslog"
 	"consilium/internal/testenv"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // in is the same client, which fails another test.
 func (c *client) in(t testing.TB) *client {
+	t.Helper()
 	return &client{t: t, base: c.base, token: c.token}
 }
 

@@ -9,23 +9,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+	"github.com/google/go-cmp/cmp"
+
 	"consilium/internal/events"
 	"consilium/internal/simpeer"
 	"consilium/internal/testenv"
-
-	"github.com/coder/websocket"
-	"github.com/google/go-cmp/cmp"
 )
 
 // A consultation without a single frame has an archive all the same, and it says what there was.
 func TestConsultationsInWhichNobodyEverPublished(t *testing.T) {
 	t.Parallel()
 	p := testenv.StartProduct(t, testenv.ProductOptions{})
-	service := as(t, p, "service")
+	hospital := as(t, p, "service")
 	people := []person{{Name: "Dr Ada", Role: "clinician"}, {Name: "Pat", Role: "patient"}}
 
 	t.Run("ended before anybody came", func(t *testing.T) {
-		service := service.in(t)
+		service := hospital.in(t)
 		c := service.schedule("Nobody came", "required", people...)
 		service.end(c.ID)
 		a := service.ready(c.ID, 1)
@@ -45,7 +45,7 @@ func TestConsultationsInWhichNobodyEverPublished(t *testing.T) {
 		}
 	})
 	t.Run("everybody there and nobody sent anything", func(t *testing.T) {
-		service := service.in(t)
+		service := hospital.in(t)
 		c := service.schedule("Silent", "required", people...)
 		for _, who := range c.Participants {
 			service.answer(c.ID, who, "given")
@@ -123,8 +123,8 @@ func TestFFmpegThatIsMissing(t *testing.T) {
 func TestRequestsThatAreTooMuch(t *testing.T) {
 	t.Parallel()
 	p := testenv.StartProduct(t, testenv.ProductOptions{NoStitcher: true})
-	service := as(t, p, "service")
-	c := service.schedule("T", "required", person{Name: "Dr A", Role: "clinician"})
+	hospital := as(t, p, "service")
+	c := hospital.schedule("T", "required", person{Name: "Dr A", Role: "clinician"})
 	doctor := c.Participants[0]
 	path := "/consultations/" + c.ID
 	long := strings.Repeat("x", 2<<20)
@@ -148,7 +148,7 @@ func TestRequestsThatAreTooMuch(t *testing.T) {
 		{"a reason that is none", "POST", path + "/recording/pause?reason=lunch", nil, 422, "invalid"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			service.in(t).refused(tt.method, tt.path, tt.body, tt.status, tt.code)
+			hospital.in(t).refused(tt.method, tt.path, tt.body, tt.status, tt.code)
 		})
 	}
 	for name, body := range map[string]string{
@@ -159,7 +159,7 @@ func TestRequestsThatAreTooMuch(t *testing.T) {
 		"two of them":             `{"title":"T","participants":[{"name":"A","role":"patient"}]} {"title":"U"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := service.in(t).do("POST", "/api/v1/consultations", "application/json", []byte(body))
+			a := hospital.in(t).do("POST", "/api/v1/consultations", "application/json", []byte(body))
 			var got problem
 			if err := json.Unmarshal(a.Body, &got); err != nil || a.Status < 400 || a.Status > 499 || got.Code == "" || got.Detail == "" {
 				t.Errorf("got %d %s, want a refusal with a code", a.Status, a.Body)
@@ -167,9 +167,9 @@ func TestRequestsThatAreTooMuch(t *testing.T) {
 		})
 	}
 	t.Run("a message of half a megabyte ends that connection alone", func(t *testing.T) {
-		service.in(t).answer(c.ID, doctor, "given")
+		hospital.in(t).answer(c.ID, doctor, "given")
 		stays := sit(t, p, doctor)
-		other := service.in(t).schedule("T", "required", person{Name: "Dr B", Role: "clinician"})
+		other := hospital.in(t).schedule("T", "required", person{Name: "Dr B", Role: "clinician"})
 		goes := look(t, p, other.Participants[0])
 		ctx, cancel := within20()
 		defer cancel()
@@ -181,10 +181,9 @@ func TestRequestsThatAreTooMuch(t *testing.T) {
 		stays.hears("pong")
 	})
 	t.Run("and nothing of it is on record", func(t *testing.T) {
-		service := service.in(t)
+		service := hospital.in(t)
 		for _, e := range service.events(c.ID) {
-			switch e.Type {
-			case events.TypeRecordingPaused, events.TypeArchiveRequested:
+			if e.Type == events.TypeRecordingPaused || e.Type == events.TypeArchiveRequested {
 				t.Errorf("recorded: %s", e.Raw)
 			}
 		}
@@ -317,8 +316,8 @@ func TestASpoolThatLags(t *testing.T) {
 		Items []consultation `json:"items"`
 	}
 	service.call("GET", "/consultations", nil, 200, &list)
-	if one := list.Items[0]; one.State != "ended" || one.Awaited != sealed || one.Archive != nil {
-		t.Errorf("the library shows %+v, want %d awaited segments and no archive", one, sealed)
+	if shown := list.Items[0]; shown.State != "ended" || shown.Awaited != sealed || shown.Archive != nil {
+		t.Errorf("the library shows %+v, want %d awaited segments and no archive", shown, sealed)
 	}
 	if want := fmt.Sprintf("\nconsilium_spool_waiting_files %d\n", sealed); !strings.Contains(scrape(t, p.URL+"/metrics"), want) {
 		t.Errorf("the metrics do not say %q", want)
