@@ -96,7 +96,6 @@ func TestTwoBrowsersHoldAConsultation(t *testing.T) {
 	doctorPage.WaitFor("the recording is said to be on", `document.querySelector('[data-testid=recording]')?.dataset.recording === 'on'`)
 	time.Sleep(5 * time.Second) // the length of the consultation, nothing is waited for
 	shot(t, doctorPage.Page, "call")
-	shot(t, patientPage.Page, "phone")
 
 	// The patient's tab is reloaded in the middle: the same participant, no second consent.
 	patientPage.Evaluate("location.reload()", nil)
