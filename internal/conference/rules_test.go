@@ -64,7 +64,8 @@ func TestReportsOfARecorderBecomeFacts(t *testing.T) {
 		want   events.Event
 	}{
 		{
-			"opened", recorder.Opened{Segment: media.Segment{
+			"opened",
+			recorder.Opened{Segment: media.Segment{
 				ID: "s", Track: "t", SSRC: 7, Codec: media.VP8, ClockRate: 90000, FirstRTP: 5, Arrival: noon, Width: 640, Height: 360, OpenReason: "started",
 			}},
 			events.SegmentOpened{
@@ -72,11 +73,13 @@ func TestReportsOfARecorderBecomeFacts(t *testing.T) {
 			},
 		},
 		{
-			"sealed", recorder.Sealed{Segment: media.Segment{ID: "s", LastRTP: 8, EndRTP: 9, Frames: 3, Bytes: 4, SHA256: "d", CloseReason: "ended"}},
+			"sealed",
+			recorder.Sealed{Segment: media.Segment{ID: "s", LastRTP: 8, EndRTP: 9, Frames: 3, Bytes: 4, SHA256: "d", CloseReason: "ended"}},
 			events.SegmentSealed{Segment: "s", LastRTP: 8, EndRTP: 9, Frames: 3, Bytes: 4, SHA256: "d", Reason: "ended"},
 		},
 		{
-			"anchored, with and without a clock of the sender", recorder.Anchored{Track: "t", SSRC: 7, Anchors: []media.Anchor{
+			"anchored, with and without a clock of the sender",
+			recorder.Anchored{Track: "t", SSRC: 7, Anchors: []media.Anchor{
 				{Kind: media.AnchorSR, RTP: 1, NTP: ntp, Arrival: noon, RTT: 2 * time.Millisecond}, {Kind: media.AnchorArrival, RTP: 2, Arrival: noon},
 			}},
 			events.SegmentAnchored{Track: "t", SSRC: 7, Anchors: []events.Anchor{
@@ -84,11 +87,13 @@ func TestReportsOfARecorderBecomeFacts(t *testing.T) {
 			}},
 		},
 		{
-			"a gap", recorder.Gap{Track: "t", From: noon, To: ntp, Cause: "loss"},
+			"a gap",
+			recorder.Gap{Track: "t", From: noon, To: ntp, Cause: "loss"},
 			events.SegmentGap{Track: "t", From: noon, To: ntp, Cause: "loss"},
 		},
 		{
-			"a discontinuity", recorder.Discontinuity{Track: "t", RTPBefore: 1, RTPAfter: 2, ArrivalDelta: 4 * time.Second},
+			"a discontinuity",
+			recorder.Discontinuity{Track: "t", RTPBefore: 1, RTPAfter: 2, ArrivalDelta: 4 * time.Second},
 			events.SegmentDiscontinuity{Track: "t", RTPBefore: 1, RTPAfter: 2, ArrivalDeltaMS: 4000},
 		},
 	} {
