@@ -214,18 +214,35 @@ func (a *Attendance) Offer(ctx context.Context, sdp string, offered []OfferedTra
 	return answer, sent, err
 }
 
+// namedWithin is how long an answer waits for the names of what it sends: the switch may send a track a moment before
+// this conference has heard of it. What has ended in between stays without a name.
+const namedWithin = 500 * time.Millisecond
+
 // sentTracks names the participants and sources of what the switch sends.
 func (c *Conference) sentTracks(ctx context.Context, sending []sfu.SendingTrack) ([]SentTrack, error) {
-	sent := []SentTrack{}
-	err := c.do(ctx, func() error {
-		for _, s := range sending {
-			if t := c.tracks[s.PublicationID]; t != nil {
-				sent = append(sent, SentTrack{MID: s.MID, Participant: t.owner, Track: t.id, Source: t.source})
-			}
+	again := time.NewTicker(namedWithin / 20)
+	defer again.Stop()
+	for deadline := time.Now().Add(namedWithin); ; {
+		var sent []SentTrack
+		err := c.do(ctx, func() error {
+			sent = c.namesOf(sending)
+			return nil
+		})
+		if err != nil || len(sent) == len(sending) || time.Now().After(deadline) {
+			return sent, err
 		}
-		return nil
-	})
-	return sent, err
+		<-again.C
+	}
+}
+
+func (c *Conference) namesOf(sending []sfu.SendingTrack) []SentTrack {
+	sent := []SentTrack{}
+	for _, s := range sending {
+		if t := c.tracks[s.PublicationID]; t != nil {
+			sent = append(sent, SentTrack{MID: s.MID, Participant: t.owner, Track: t.id, Source: t.source})
+		}
+	}
+	return sent
 }
 
 // Candidate takes one ICE candidate of the client; an unusable one is an event, never an error.

@@ -138,6 +138,9 @@ func (in *ingress) publication(payloadType uint8, now time.Time) *Publication {
 		}
 		in.unpublish()
 	}
+	// The layers of an m-line are read by goroutines of their own: the first one must be in the room before the next asks.
+	in.peer.entering.Lock()
+	defer in.peer.entering.Unlock()
 	if in.track.rid != "" && in.peer.publishesOn(in.track.mid) {
 		return nil
 	}
@@ -149,10 +152,11 @@ func (in *ingress) publish(codec media.Codec, now time.Time) *Publication {
 	p := in.peer
 	pub := newPublication(p, in.track, codec, uint32(in.remote.SSRC()), in.captureTimeID(), now)
 	in.current.Store(pub)
+	p.room.publish(pub)
 	if f := p.handlers.OnPublication; f != nil {
 		p.events.post(func() { f(pub) })
 	}
-	p.room.publish(pub)
+	p.room.announce(pub)
 	return pub
 }
 

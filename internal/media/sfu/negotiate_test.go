@@ -116,7 +116,7 @@ func TestAnMLineMayChangeItsDirection(t *testing.T) {
 	r := newSFU(t).NewRoom()
 	a, mic, _ := publisher(t, r, "a")
 	mic.stream()
-	a.await("a publication", func() bool { return len(a.published) == 1 && len(r.Publications()) >= 1 })
+	a.await("a publication", func() bool { return len(a.published) == 1 })
 
 	// b receives on an m-line, then sends on it too, then only sends, then rests, then receives again.
 	b := join(t, r, "b", clientOptions{noNeed: true})
@@ -199,7 +199,7 @@ func TestAnswerCompleteHoldsAllCandidates(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.stream()
-	a.await("a publication", func() bool { return len(a.published) == 1 && len(r.Publications()) >= 1 })
+	a.await("a publication", func() bool { return len(a.published) == 1 })
 	if !a.peer.Sends() {
 		t.Error("Sends is false for who sends")
 	}
@@ -269,7 +269,7 @@ func TestPacketsNameTheirMLine(t *testing.T) {
 	a, mic, cam := publisher(t, r, "a")
 	mic.stream()
 	cam.stream()
-	a.await("two publications", func() bool { return len(a.published) == 2 && len(r.Publications()) >= 2 })
+	a.await("two publications", func() bool { return len(a.published) == 2 })
 	b := join(t, r, "b", clientOptions{layers: true}) // which brings the extension for mids along
 	b.receive(media.Video)
 	b.receive(media.Audio)

@@ -78,6 +78,8 @@ type Peer struct {
 
 	candidates candidates
 
+	entering sync.Mutex // held while a publication enters the room; taken before every other lock
+
 	mu            sync.Mutex // guards what follows; never held while calling out
 	closed        bool
 	publishOnly   bool

@@ -71,9 +71,15 @@ func (r *Room) leave(p *Peer) {
 func (r *Room) publish(pub *Publication) {
 	r.mu.Lock()
 	r.publications = append(r.publications, pub)
-	others := r.peersLocked(pub.peer)
 	r.mu.Unlock()
 	r.sfu.metrics.publications.Inc()
+}
+
+// announce asks the others for an m-line to send a publication on, where they have none.
+func (r *Room) announce(pub *Publication) {
+	r.mu.Lock()
+	others := r.peersLocked(pub.peer)
+	r.mu.Unlock()
 	for _, p := range others {
 		p.checkNeed()
 	}
