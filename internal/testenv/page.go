@@ -13,7 +13,7 @@ import (
 
 // pageTimeout bounds every single step on a page. It is long because a loaded machine with two cores is slow, and costs
 // nothing where a step succeeds.
-const pageTimeout = 45 * time.Second
+const pageTimeout = 90 * time.Second
 
 // Page is one tab of a browser as a person sees it. A step that fails, fails the test; so call the methods from the
 // test's own goroutine. Both browsers have one, so that a story can be told once for both.
