@@ -76,8 +76,11 @@ func (p *Page) ClickRole(role, name string) {
 	p.t.Helper()
 	var last error
 	if !p.poll(func(ctx context.Context) bool {
-		last = p.driver.click(ctx, role, name)
-		return last == nil
+		err := p.driver.click(ctx, role, name)
+		if err == nil || last == nil || ctx.Err() == nil { // otherwise the last real answer says more
+			last = err
+		}
+		return err == nil
 	}) {
 		p.fatalf("click the %s %q: %v", role, name, last)
 	}
