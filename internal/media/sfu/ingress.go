@@ -200,27 +200,11 @@ func (p *Peer) onFirstMedia() {
 
 // readReports passes the publisher's sender reports on until the stream ends.
 func (in *ingress) readReports() {
-	buffer := make([]byte, maxPacket)
-	for failures := 0; failures < maxReadErrors; {
-		n, err := in.readRTCP(buffer)
-		switch {
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe):
-			return
-		case err != nil:
-			failures++
-			continue
+	readRTCP(in.readRTCP, func(packet rtcp.Packet) {
+		if sr, ok := packet.(*rtcp.SenderReport); ok {
+			in.report(sr)
 		}
-		failures = 0
-		packets, err := rtcp.Unmarshal(buffer[:n])
-		if err != nil {
-			continue
-		}
-		for _, packet := range packets {
-			if sr, ok := packet.(*rtcp.SenderReport); ok {
-				in.report(sr)
-			}
-		}
-	}
+	})
 }
 
 func (in *ingress) readRTCP(buffer []byte) (n int, err error) {

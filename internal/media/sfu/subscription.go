@@ -1,9 +1,7 @@
 package sfu
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -113,25 +111,10 @@ func (s *subscription) SenderReport(sr media.SenderReport) {
 
 // readFeedback answers what the receiver reports until the sender stops.
 func (s *subscription) readFeedback() {
-	buffer := make([]byte, maxPacket)
-	for failures := 0; failures < maxReadErrors; {
+	readRTCP(func(buffer []byte) (int, error) {
 		n, _, err := s.sender.Read(buffer)
-		switch {
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe):
-			return
-		case err != nil:
-			failures++
-			continue
-		}
-		failures = 0
-		packets, err := rtcp.Unmarshal(buffer[:n])
-		if err != nil {
-			continue
-		}
-		for _, packet := range packets {
-			s.feedback(packet)
-		}
-	}
+		return n, err
+	}, s.feedback)
 }
 
 func (s *subscription) feedback(packet rtcp.Packet) {
