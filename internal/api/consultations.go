@@ -142,7 +142,7 @@ func devicesLast(invites []consultation.Invite, people []directory.Participant) 
 	var first, last []consultation.Invite
 	var firstNames, lastNames []directory.Participant
 	for i, p := range invites {
-		if p.Role == consultation.RoleDevice {
+		if p.Role == events.RoleDevice {
 			last, lastNames = append(last, p), append(lastNames, people[i])
 		} else {
 			first, firstNames = append(first, p), append(firstNames, people[i])

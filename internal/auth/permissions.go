@@ -5,13 +5,15 @@
 // or clock, and keeps no list of users: whoever may sign is believed.
 package auth
 
+import "consilium/internal/events"
+
 // The roles, as tokens and events spell them.
 const (
-	RoleClinician   = "clinician" // hosts a consultation
-	RolePatient     = "patient"
-	RoleInterpreter = "interpreter"
-	RoleObserver    = "observer" // sees and hears, sends nothing
-	RoleDevice      = "device"   // an examination camera or the like
+	RoleClinician   = events.RoleClinician
+	RolePatient     = events.RolePatient
+	RoleInterpreter = events.RoleInterpreter
+	RoleObserver    = events.RoleObserver
+	RoleDevice      = events.RoleDevice
 	RoleCompliance  = "compliance"
 	RoleAuditor     = "auditor" // the log, never the media
 	RoleAdmin       = "admin"   // the machine, never the media

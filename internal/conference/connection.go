@@ -200,7 +200,7 @@ func (c *Conference) Publish(ctx context.Context, v Visitor, sdp string) (id, an
 // sourceOf names the source of a track that no signaling names.
 func sourceOf(role string, kind media.Kind) media.Source {
 	switch {
-	case role == consultation.RoleDevice:
+	case role == events.RoleDevice:
 		return media.Device
 	case kind == media.Audio:
 		return media.Microphone

@@ -30,7 +30,7 @@ type script struct {
 func newScript(t *testing.T, policy events.Policy) *script {
 	s := &script{t: t, now: start}
 	s.must(Schedule{Policy: policy, Layout: "grid", Language: "en", Participants: []Invite{
-		{ID: doctor, Role: RoleClinician}, {ID: patient, Role: RolePatient},
+		{ID: doctor, Role: events.RoleClinician}, {ID: patient, Role: events.RolePatient},
 	}})
 	return s
 }
@@ -170,7 +170,7 @@ func TestADeviceNeedsTheConsentOfEverybodyItIsFor(t *testing.T) {
 			s := newScript(t, policy)
 			s.agree(doctor)
 			s.must(Join{Participant: doctor})
-			s.must(Invite{ID: camera, Role: RoleDevice, For: []string{patient}, Consent: &events.Consent{By: events.ByService}})
+			s.must(Invite{ID: camera, Role: events.RoleDevice, For: []string{patient}, Consent: &events.Consent{By: events.ByService}})
 			if s.state().MayPublish(camera) {
 				t.Fatal("the device is taken in before the patient agreed")
 			}
@@ -284,8 +284,8 @@ func TestInvitations(t *testing.T) {
 		want   error
 	}{
 		{"a role that takes no part is refused", Invite{ID: camera, Role: "auditor"}, ErrInvalid},
-		{"only a device is for others", Invite{ID: camera, Role: RoleObserver, For: []string{patient}}, ErrInvalid},
-		{"a device for a stranger is refused", Invite{ID: camera, Role: RoleDevice, For: []string{testID}}, ErrUnknownParticipant},
+		{"only a device is for others", Invite{ID: camera, Role: events.RoleObserver, For: []string{patient}}, ErrInvalid},
+		{"a device for a stranger is refused", Invite{ID: camera, Role: events.RoleDevice, For: []string{testID}}, ErrUnknownParticipant},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -298,7 +298,7 @@ func TestInvitations(t *testing.T) {
 
 func TestAnUnknownConsultationRefusesEverything(t *testing.T) {
 	for _, c := range []Command{
-		Invite{ID: patient, Role: RolePatient},
+		Invite{ID: patient, Role: events.RolePatient},
 		Join{Participant: patient},
 		End{},
 		Reopen{},
@@ -352,7 +352,7 @@ func TestWhoComesOnlyToPublishNeedsConsentUnderEveryPolicy(t *testing.T) {
 	for _, policy := range []events.Policy{events.PolicyRequired, events.PolicyOptional, events.PolicyForbidden} {
 		t.Run(string(policy), func(t *testing.T) {
 			s := newScript(t, policy)
-			s.must(Invite{ID: camera, Role: RoleDevice, For: []string{patient}})
+			s.must(Invite{ID: camera, Role: events.RoleDevice, For: []string{patient}})
 			claimed := &events.Consent{By: events.ByService}
 			for _, c := range []Join{
 				{Participant: patient, Publishing: true},
@@ -397,7 +397,7 @@ func TestNothingIsRecordableFromBeforeTheLastConsentOrResumption(t *testing.T) {
 	s.must(Join{Participant: doctor})
 	s.now = start.Add(time.Minute)
 	s.agree(patient)
-	s.must(Invite{ID: camera, Role: RoleDevice, For: []string{patient}, Consent: &events.Consent{By: events.ByService}})
+	s.must(Invite{ID: camera, Role: events.RoleDevice, For: []string{patient}, Consent: &events.Consent{By: events.ByService}})
 	if got := s.state().RecordableSince(doctor); !got.Equal(start) {
 		t.Errorf("the doctor's tracks since %v, want since the doctor agreed", got)
 	}

@@ -119,7 +119,7 @@ func (c Invite) decide(s *State, _ time.Time) ([]Change, error) {
 	if !MayTakePart(c.Role) {
 		return nil, fmt.Errorf("%w: %q is not a role of a participant", ErrInvalid, c.Role)
 	}
-	if len(c.For) > 0 && c.Role != RoleDevice {
+	if len(c.For) > 0 && c.Role != events.RoleDevice {
 		return nil, fmt.Errorf("%w: only a device is there for others", ErrInvalid)
 	}
 	for _, id := range c.For {

@@ -163,7 +163,7 @@ func (s *State) MayPublish(id string) bool {
 	if s.Policy == events.PolicyRequired {
 		return s.consented(p)
 	}
-	return p.Role != RoleDevice || s.consented(p)
+	return p.Role != events.RoleDevice || s.consented(p)
 }
 
 // MayRecord says whether the participant's own tracks are written at this moment.

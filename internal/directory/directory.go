@@ -7,7 +7,6 @@ package directory
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +16,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"consilium/internal/sheet"
 )
 
 // ErrNotFound says that the directory has no such consultation.
@@ -191,38 +192,19 @@ func (d *Directory) Names(ctx context.Context, consultation string) (map[string]
 	return names, nil
 }
 
-// Sheet is a render sheet: all that a stitcher learns of names. Its JSON is what the blob store holds.
-type Sheet struct {
-	Consultation string             `json:"consultation"`
-	Title        string             `json:"title"`
-	Language     string             `json:"language"`
-	TimeZone     string             `json:"timeZone"`
-	Participants []SheetParticipant `json:"participants"` // in the order of their ids
-}
-
-// SheetParticipant is one participant on a render sheet.
-type SheetParticipant struct {
-	ID   string `json:"id"`
-	Name string `json:"name"` // empty when the directory has none
-	Role string `json:"role"`
-}
-
-// LogValue shows the id only.
-func (s Sheet) LogValue() slog.Value { return slog.StringValue("sheet of " + s.Consultation) }
-
 // Sheet makes the render sheet of a consultation, given the roles of its participants by id, which are in the log. Whom
 // the directory does not know has no name on it: an archive can be made after names were erased.
-func (d *Directory) Sheet(ctx context.Context, consultation string, roles map[string]string) (Sheet, error) {
+func (d *Directory) Sheet(ctx context.Context, consultation string, roles map[string]string) (sheet.Sheet, error) {
 	c, err := d.Consultation(ctx, consultation)
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		return Sheet{}, err
+		return sheet.Sheet{}, err
 	}
-	s := Sheet{
+	s := sheet.Sheet{
 		Consultation: consultation, Title: c.Title, Language: orElse(c.Language, DefaultLanguage), TimeZone: orElse(c.TimeZone, "UTC"),
-		Participants: []SheetParticipant{},
+		Participants: []sheet.Participant{},
 	}
 	for _, id := range slices.Sorted(maps.Keys(roles)) {
-		s.Participants = append(s.Participants, SheetParticipant{ID: id, Name: c.Name(id, ""), Role: roles[id]})
+		s.Participants = append(s.Participants, sheet.Participant{ID: id, Name: c.Name(id, ""), Role: roles[id]})
 	}
 	return s, nil
 }
@@ -233,11 +215,7 @@ func (d *Directory) SheetOf(ctx context.Context, consultation string, roles map[
 	if err != nil {
 		return nil, err
 	}
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode render sheet of %s: %w", consultation, err)
-	}
-	return raw, nil
+	return s.Encode()
 }
 
 func notFound(err error) error {

@@ -18,6 +18,7 @@ import (
 
 	"consilium/internal/directory"
 	"consilium/internal/events"
+	"consilium/internal/sheet"
 	"consilium/internal/testenv"
 )
 
@@ -187,7 +188,7 @@ func TestSheet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := directory.Sheet{Consultation: cam, Language: "en", TimeZone: "UTC", Participants: []directory.SheetParticipant{{ID: anna, Role: "clinician"}}}
+		want := sheet.Sheet{Consultation: cam, Language: "en", TimeZone: "UTC", Participants: []sheet.Participant{{ID: anna, Role: "clinician"}}}
 		if diff := cmp.Diff(want, s); diff != "" {
 			t.Errorf("sheet (-want +got):\n%s", diff)
 		}
@@ -287,7 +288,7 @@ func TestLanguageAndTimeZone(t *testing.T) {
 
 func TestNamesStayOutOfLogs(t *testing.T) {
 	c := entry()
-	sheet := directory.Sheet{Title: c.Title, Participants: []directory.SheetParticipant{{Name: c.Participants[0].Name}}}
+	sheet := sheet.Sheet{Title: c.Title, Participants: []sheet.Participant{{Name: c.Participants[0].Name}}}
 	var log bytes.Buffer
 	for _, h := range []slog.Handler{slog.NewJSONHandler(&log, nil), slog.NewTextHandler(&log, nil)} {
 		slog.New(h).InfoContext(context.Background(), "seen", "consultation", c, "pointer", &c, "participant", c.Participants[0],

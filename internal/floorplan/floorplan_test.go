@@ -42,6 +42,7 @@ var plan = map[string]int{
 	"internal/events":    basement,
 	"internal/ffmpeg":    basement,
 	"internal/media":     basement,
+	"internal/sheet":     basement,
 	"internal/telemetry": basement,
 
 	"internal/auth":         pure,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"consilium/internal/ffmpeg"
+	"consilium/internal/sheet"
 	"consilium/internal/timeline"
 )
 
@@ -22,8 +23,8 @@ const (
 )
 
 // chapters turns the markers that mean something to a viewer into chapters, which cover the whole archive, and cues.
-func chapters(tl *timeline.Timeline, sheet Sheet, length time.Duration) ([]ffmpeg.Chapter, []Cue) {
-	w := wordsOf(sheet.Language)
+func chapters(tl *timeline.Timeline, names sheet.Sheet, length time.Duration) ([]ffmpeg.Chapter, []Cue) {
+	w := wordsOf(names.Language)
 	roles := map[string]string{}
 	for _, p := range tl.Participants {
 		roles[p.ID] = p.Role
@@ -31,7 +32,7 @@ func chapters(tl *timeline.Timeline, sheet Sheet, length time.Duration) ([]ffmpe
 	var all []ffmpeg.Chapter
 	cues := []Cue{}
 	for _, m := range tl.Markers {
-		text, ok := w.marker(m.Type, sheet.Name(m.Participant, roles[m.Participant]))
+		text, ok := w.marker(m.Type, nameOn(names, m.Participant, roles[m.Participant]))
 		if !ok {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
+	"consilium/internal/sheet"
 	"consilium/internal/timeline"
 )
 
@@ -34,7 +35,7 @@ type Order struct {
 const MinFrames = Rate
 
 // New plans the archive of tl. The clips of tl must all be there: what could not be fetched has to be a gap.
-func New(tl *timeline.Timeline, sheet Sheet, order Order) (*Plan, error) {
+func New(tl *timeline.Timeline, names sheet.Sheet, order Order) (*Plan, error) {
 	profile, err := ProfileNamed(order.Profile)
 	if err != nil {
 		return nil, fmt.Errorf("plan archive: %w", err)
@@ -45,12 +46,12 @@ func New(tl *timeline.Timeline, sheet Sheet, order Order) (*Plan, error) {
 	}
 	p := &Plan{
 		Consultation: tl.Consultation, Profile: profile, Layout: layout,
-		Frames: max(MinFrames, frameAt(tl.DurationNS)), Title: title(tl, sheet),
+		Frames: max(MinFrames, frameAt(tl.DurationNS)), Title: title(tl, names),
 	}
-	cast := newCast(tl, sheet)
+	cast := newCast(tl, names)
 	p.Scenes = cast.scenes(p.Frames)
 	p.Voices = voices(tl)
-	p.Chapters, p.Cues = chapters(tl, sheet, p.Duration())
+	p.Chapters, p.Cues = chapters(tl, names, p.Duration())
 	return p, nil
 }
 
@@ -64,12 +65,12 @@ func (p *Plan) Samples() int64 {
 	return p.Frames * ffmpeg.SampleRate / Rate
 }
 
-func title(tl *timeline.Timeline, sheet Sheet) string {
-	text := cleanName(sheet.Title)
+func title(tl *timeline.Timeline, names sheet.Sheet) string {
+	text := cleanName(names.Title)
 	if tl.StartTime.IsZero() {
 		return text
 	}
-	on := fmt.Sprintf(wordsOf(sheet.Language).recordedOn, tl.StartTime.In(sheet.location()).Format("2006-01-02 15:04 MST"))
+	on := fmt.Sprintf(wordsOf(names.Language).recordedOn, tl.StartTime.In(locationOf(names)).Format("2006-01-02 15:04 MST"))
 	if text == "" {
 		return on
 	}

@@ -16,6 +16,7 @@ import (
 
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
+	"consilium/internal/sheet"
 	"consilium/internal/timeline"
 )
 
@@ -71,7 +72,7 @@ func absent(p *timeline.Participant, from, to int64, cause timeline.Cause) {
 	p.Absent = append(p.Absent, timeline.Gap{StartNS: from * ms, EndNS: to * ms, Cause: cause})
 }
 
-var sheet = Sheet{Consultation: "c", Title: "Second opinion", Language: "en", TimeZone: "Europe/Berlin", Participants: []SheetParticipant{
+var who = sheet.Sheet{Consultation: "c", Title: "Second opinion", Language: "en", TimeZone: "Europe/Berlin", Participants: []sheet.Participant{
 	{ID: "anna", Name: "Anna", Role: "clinician"}, {ID: "bert", Name: " Bert\u202e\n B. ", Role: "patient"}, {ID: "scope", Name: "", Role: "device"},
 }}
 
@@ -214,7 +215,7 @@ func TestScenes(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p, err := New(&test.build().tl, sheet, Order{})
+			p, err := New(&test.build().tl, who, Order{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -243,7 +244,7 @@ func full() *builder {
 }
 
 func TestPlanGolden(t *testing.T) {
-	p, err := New(&full().tl, sheet, Order{})
+	p, err := New(&full().tl, who, Order{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +335,7 @@ func random(r *rand.Rand) *timeline.Timeline {
 
 func checkPlan(t *testing.T, seed uint64, tl *timeline.Timeline) {
 	t.Helper()
-	p, err := New(tl, sheet, Order{})
+	p, err := New(tl, who, Order{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -422,22 +423,22 @@ func checkNothingHidden(t *testing.T, seed uint64, tl *timeline.Timeline, p *Pla
 
 func TestOrders(t *testing.T) {
 	for _, o := range []Order{{Profile: "cinema"}, {Layout: "circle"}} {
-		if _, err := New(&full().tl, sheet, o); err == nil {
+		if _, err := New(&full().tl, who, o); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}
 	}
-	p, err := New(&full().tl, sheet, Order{Profile: "audio", Layout: "grid"})
+	p, err := New(&full().tl, who, Order{Profile: "audio", Layout: "grid"})
 	if err != nil || p.Chunks() != nil {
 		t.Errorf("audio has chunks: %v, %v", p, err)
 	}
 }
 
 func TestNames(t *testing.T) {
-	s := Sheet{Language: "de-AT", Participants: []SheetParticipant{
+	s := sheet.Sheet{Language: "de-AT", Participants: []sheet.Participant{
 		{ID: "1", Name: "  \u202eevil\u2066 \x00name\n\tx "}, {ID: "2", Name: "\u200f", Role: "clinician"}, {ID: "3", Name: strings.Repeat("é", 200)},
 	}}
 	for id, want := range map[string]string{"1": "evil name x", "2": "Ärztin/Arzt", "3": strings.Repeat("é", 79) + "…", "4": "Teilnehmer/in"} {
-		if got := s.Name(id, ""); got != want {
+		if got := nameOn(s, id, ""); got != want {
 			t.Errorf("%s: %q, want %q", id, got, want)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"consilium/internal/media"
+	"consilium/internal/sheet"
 	"consilium/internal/timeline"
 )
 
@@ -95,10 +96,10 @@ type videoTrack struct {
 	gaps     []span[timeline.Cause]
 }
 
-func newCast(tl *timeline.Timeline, sheet Sheet) *cast {
-	c := &cast{words: wordsOf(sheet.Language)}
+func newCast(tl *timeline.Timeline, names sheet.Sheet) *cast {
+	c := &cast{words: wordsOf(names.Language)}
 	for _, p := range tl.Participants {
-		who := player{id: p.ID, name: sheet.Name(p.ID, p.Role)}
+		who := player{id: p.ID, name: nameOn(names, p.ID, p.Role)}
 		for _, i := range p.Present {
 			who.present = append(who.present, span[struct{}]{from: frameAt(i.StartNS), to: frameAt(i.EndNS)})
 		}

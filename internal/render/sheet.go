@@ -1,46 +1,16 @@
 package render
 
 import (
-	"encoding/json"
-	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 	"unicode"
+
+	"consilium/internal/sheet"
 )
 
-// Sheet is a render sheet: all that an archive's maker learns of names. Its JSON is what the blob store holds under
-// sheets/<consultation>/<sha256>.json.
-type Sheet struct {
-	Consultation string             `json:"consultation"`
-	Title        string             `json:"title"`
-	Language     string             `json:"language"` // BCP 47, of the words on cards and in chapters
-	TimeZone     string             `json:"timeZone"` // IANA name
-	Participants []SheetParticipant `json:"participants"`
-}
-
-// SheetParticipant is one participant on a render sheet.
-type SheetParticipant struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-	Role string `json:"role"`
-}
-
-// LogValue keeps names out of logs.
-func (s Sheet) LogValue() slog.Value { return slog.StringValue("sheet of " + s.Consultation) }
-
-// ParseSheet reads the JSON of a sheet.
-func ParseSheet(b []byte) (Sheet, error) {
-	var s Sheet
-	if err := json.Unmarshal(b, &s); err != nil {
-		return Sheet{}, fmt.Errorf("read render sheet: %w", err)
-	}
-	return s, nil
-}
-
-// Name is how a participant is called in the archive: the name on the sheet or, where it is empty, the role in the
+// nameOn is how a participant is called in the archive: the name on the sheet or, where it is empty, the role in the
 // sheet's language.
-func (s Sheet) Name(id, role string) string {
+func nameOn(s sheet.Sheet, id, role string) string {
 	for _, p := range s.Participants {
 		if p.ID != id {
 			continue
@@ -55,8 +25,8 @@ func (s Sheet) Name(id, role string) string {
 	return wordsOf(s.Language).role(role)
 }
 
-// location is where the sheet's clock hangs; UTC when the zone is unknown.
-func (s Sheet) location() *time.Location {
+// locationOf is where the sheet's clock hangs; UTC when the zone is unknown.
+func locationOf(s sheet.Sheet) *time.Location {
 	if loc, err := time.LoadLocation(s.TimeZone); err == nil {
 		return loc
 	}

@@ -19,6 +19,7 @@ import (
 	"consilium/internal/events"
 	"consilium/internal/media"
 	"consilium/internal/render"
+	"consilium/internal/sheet"
 	"consilium/internal/timeline"
 )
 
@@ -32,7 +33,7 @@ type job struct {
 
 	dir        string
 	timeline   *timeline.Timeline
-	sheet      render.Sheet
+	sheet      sheet.Sheet
 	sheetState string // "", "erased" or "damaged"
 	segments   []*segmentFile
 	bySegment  map[string]*segmentFile
@@ -323,7 +324,7 @@ func (w *Worker) readSheet(ctx context.Context, j *job) error {
 		j.logger.Warn("render sheet is not what was requested: names are left out")
 		return nil
 	}
-	if j.sheet, err = render.ParseSheet(bytes.TrimSpace(raw)); err != nil {
+	if j.sheet, err = sheet.Parse(bytes.TrimSpace(raw)); err != nil {
 		return &failure{CodeSourceDamaged, err}
 	}
 	return nil

@@ -23,7 +23,7 @@ import (
 	"consilium/internal/events/logtest"
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
-	"consilium/internal/render"
+	"consilium/internal/sheet"
 )
 
 // world is a consultation that was recorded, with the log and the blob store that hold it. Its clock is that of the
@@ -36,7 +36,7 @@ type world struct {
 	appender     *appender.Appender
 	blobs        *blob.Store
 	dir          string // work folder of the stitcher
-	sheet        render.Sheet
+	sheet        sheet.Sheet
 	requests     int
 }
 
@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 		blobs: blobs, dir: filepath.Join(dir, "stitch"),
 	}
 	w.appender = appender.New(w.log, discard(), nil)
-	w.sheet = render.Sheet{Consultation: w.consultation, Title: "Second opinion", Language: "en", TimeZone: "Europe/Berlin"}
+	w.sheet = sheet.Sheet{Consultation: w.consultation, Title: "Second opinion", Language: "en", TimeZone: "Europe/Berlin"}
 	w.say(-1000, "", events.ConsultationScheduled{Policy: events.PolicyRequired, Layout: "grid", Language: "en"})
 	w.say(-10, "", events.ConferenceHosted{Epoch: 1, Wall: w.zero, Node: "a", URL: "http://127.0.0.1"})
 	return w
@@ -88,7 +88,7 @@ type person struct {
 // join lets somebody come who has consented.
 func (w *world) join(ms int64, name string) person {
 	p := person{w: w, id: events.NewID(), connection: events.NewID()}
-	w.sheet.Participants = append(w.sheet.Participants, render.SheetParticipant{ID: p.id, Name: name, Role: "patient"})
+	w.sheet.Participants = append(w.sheet.Participants, sheet.Participant{ID: p.id, Name: name, Role: "patient"})
 	w.say(ms-5, p.id, events.ParticipantInvited{Role: "patient"})
 	w.say(ms, p.id, events.ParticipantJoined{Role: "patient"})
 	w.say(ms, p.id, events.ConsentGiven{Consent: events.Consent{TextSHA256: "0", Language: "en", By: events.BySelf}})
