@@ -15,14 +15,17 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Conn is one participant's WebSocket. One goroutine reads and handles messages in order, one writes.
+// Conn is one participant's WebSocket. One goroutine reads, one handles messages in order, one writes. Handling may wait
+// for the log; reading goes on meanwhile, or the client's answers to our pings would not be seen.
 type Conn struct {
-	server *Server
-	ws     *websocket.Conn
-	req    *http.Request
-	limit  *rate.Limiter
-	out    chan []byte
-	end    context.CancelFunc // ends the connection
+	server   *Server
+	ws       *websocket.Conn
+	req      *http.Request
+	limit    *rate.Limiter
+	handlers map[string]handler
+	in       chan message // for the handling goroutine; closed by the reading one
+	out      chan []byte
+	end      context.CancelFunc // ends the connection
 
 	refused    bool // a last error is queued and must be sent before the end
 	id         Identity
@@ -36,7 +39,7 @@ type Conn struct {
 func newConn(s *Server, ws *websocket.Conn, r *http.Request) *Conn {
 	return &Conn{
 		server: s, ws: ws, req: r, limit: rate.NewLimiter(perSecond, burst),
-		out: make(chan []byte, queued), wake: make(chan struct{}, 1),
+		handlers: handlers, in: make(chan message, unhandled), out: make(chan []byte, queued), wake: make(chan struct{}, 1),
 	}
 }
 
@@ -60,6 +63,12 @@ func (c *Conn) serve(ctx context.Context) {
 		return
 	}
 	c.read(ctx)
+}
+
+// message is one that was read and waits to be handled.
+type message struct {
+	request
+	raw []byte
 }
 
 // request is what every client message has in common.
@@ -116,18 +125,48 @@ func (c *Conn) attend(ctx context.Context, hello Hello) (Welcome, error) {
 	}, nil
 }
 
-// read handles messages one after another until the connection ends.
+// read takes messages in until the connection ends, and then waits until those that came are handled: the last one is
+// often that somebody leaves.
 func (c *Conn) read(ctx context.Context) {
+	// What a client said counts although it has hung up since.
+	handled, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	var handling sync.WaitGroup
+	handling.Go(func() {
+		for m := range c.in {
+			c.handle(handled, m)
+		}
+	})
+	defer func() {
+		close(c.in)
+		late := time.AfterFunc(handleWithin, giveUp)
+		handling.Wait()
+		late.Stop()
+		giveUp()
+	}()
 	for {
 		req, raw, ok := c.next(ctx)
 		if !ok {
 			return
 		}
-		if !c.limit.Allow() {
+		if !c.limit.Allow() || !c.queue(message{req, raw}) {
 			c.refuse(req, Error{Code: CodeTooMany, Message: "Too many messages."})
 			return
 		}
-		c.handle(ctx, req, raw)
+	}
+}
+
+// queue leaves a message to the handling goroutine; false when too many wait. A ping does not wait for others: it asks
+// whether the connection lives.
+func (c *Conn) queue(m message) bool {
+	if m.Type == "ping" {
+		c.send("pong", m.ID, Pong{})
+		return true
+	}
+	select {
+	case c.in <- m:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -151,21 +190,21 @@ func (c *Conn) next(ctx context.Context) (request, []byte, bool) {
 	}
 }
 
-func (c *Conn) handle(ctx context.Context, req request, raw []byte) {
-	h, ok := handlers[req.Type]
+func (c *Conn) handle(ctx context.Context, m message) {
+	h, ok := c.handlers[m.Type]
 	if !ok {
-		c.send("error", req.ID, Error{Code: CodeBadMessage, Message: "This type of message is not known."})
+		c.send("error", m.ID, Error{Code: CodeBadMessage, Message: "This type of message is not known."})
 		return
 	}
 	bounded, cancel := context.WithTimeout(ctx, handleWithin)
 	defer cancel()
-	kind, answer, err := h(bounded, c, raw)
+	kind, answer, err := h(bounded, c, m.raw)
 	switch {
 	case err != nil && ctx.Err() != nil:
 	case err != nil:
-		c.send("error", req.ID, c.explain(err))
+		c.send("error", m.ID, c.explain(err))
 	case kind != "":
-		c.send(kind, req.ID, answer)
+		c.send(kind, m.ID, answer)
 	}
 }
 

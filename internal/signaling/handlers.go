@@ -31,7 +31,6 @@ var handlers = map[string]handler{
 	"mute":      onMute,
 	"leave":     onLeave,
 	"end":       onEnd,
-	"ping":      onPing,
 }
 
 func onJoin(ctx context.Context, c *Conn, _ []byte) (string, any, error) {
@@ -90,10 +89,6 @@ func onEnd(ctx context.Context, c *Conn, _ []byte) (string, any, error) {
 		return "error", Error{Code: CodeForbidden, Message: "Only the host can end the consultation."}, nil
 	}
 	return "", nil, c.attendance.End(ctx)
-}
-
-func onPing(context.Context, *Conn, []byte) (string, any, error) {
-	return "pong", Pong{}, nil
 }
 
 func knownSource(s media.Source) bool {

@@ -69,6 +69,7 @@ const (
 	perSecond    = 50  // messages
 	burst        = 200 // messages
 	handleWithin = 15 * time.Second
+	unhandled    = 256 // messages of the client that wait for one that is being handled
 	queued       = 256 // messages to the client
 )
 
