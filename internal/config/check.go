@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Values that may hold a password (addresses of stores) are never repeated in an error.
@@ -27,6 +28,13 @@ func (p *Process) validate() error {
 
 func (s Stores) validate() error {
 	return errors.Join(checkNATS("CONSILIUM_NATS_URL", s.NATSURL), checkBlobs("CONSILIUM_BLOB_URL", s.BlobURL))
+}
+
+func (r Recording) validate() error {
+	if r.SegmentLength < time.Second || r.SegmentLength > 10*time.Minute {
+		return fmt.Errorf("CONSILIUM_SEGMENT_LENGTH: %s is not from 1s to 10m", r.SegmentLength)
+	}
+	return nil
 }
 
 func checkListen(name, value string) error {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"consilium/internal/telemetry"
 )
@@ -51,6 +52,7 @@ type Live struct {
 	Log
 	Stores
 	Process
+	Recording
 
 	Listen      string `name:"listen" env:"CONSILIUM_LISTEN" default:"127.0.0.1:8080" help:"Address for HTTP, host:port."`
 	MediaListen string `name:"media-listen" env:"CONSILIUM_MEDIA_LISTEN" default:":8080" help:"Address for media over UDP, host:port; without a host: all addresses."`
@@ -60,6 +62,11 @@ type Live struct {
 	TLSKey      string `name:"tls-key" env:"CONSILIUM_TLS_KEY" type:"path" help:"Private key of the certificate in PEM."`
 	URL         string `name:"url" env:"CONSILIUM_URL" help:"Address under which people open the pages, https://…. Empty: as they typed it."`
 	DatabaseURL string `name:"database-url" env:"CONSILIUM_DATABASE_URL" help:"PostgreSQL of lists and names, postgres://…. Empty: a private one in the data folder."`
+}
+
+// Recording says how recordings are written.
+type Recording struct {
+	SegmentLength time.Duration `name:"segment-length" env:"CONSILIUM_SEGMENT_LENGTH" default:"30s" help:"Length after which a recording goes on in a new file, 1s to 10m. At most that much is on this machine's disk alone."`
 }
 
 // Stitcher is all that cmd/stitcher can be told.
@@ -157,7 +164,7 @@ func (l Live) LogValue() slog.Value {
 // Validate says everything that is wrong at once.
 func (l Live) Validate() error {
 	return errors.Join(
-		l.Secret.Validate(), l.Stores.validate(), l.Process.validate(),
+		l.Secret.Validate(), l.Stores.validate(), l.Process.validate(), l.Recording.validate(),
 		checkListen("CONSILIUM_LISTEN", l.Listen), checkListen("CONSILIUM_MEDIA_LISTEN", l.MediaListen),
 		checkAddrs("CONSILIUM_PUBLIC_ADDR", l.PublicAddr), checkPair(l.TLSCert, l.TLSKey),
 		checkPublicURL("CONSILIUM_URL", l.URL), checkDatabase("CONSILIUM_DATABASE_URL", l.DatabaseURL),

@@ -73,7 +73,8 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Live{
 		Process: Process{Node: host}, Secret: Secret{Folder: Folder{Data: data}}, Log: Log{LogLevel: "info", LogFormat: "text"},
-		Listen: "127.0.0.1:8080", MediaListen: ":8080",
+		Recording: Recording{SegmentLength: 30 * time.Second},
+		Listen:    "127.0.0.1:8080", MediaListen: ":8080",
 	}
 	if diff := cmp.Diff(want, cli.Serve.Live); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -184,6 +185,7 @@ func TestNamesOfTheContract(t *testing.T) {
 		"CONSILIUM_DATA --data", "CONSILIUM_API_SECRET --api-secret", "CONSILIUM_ISSUERS --issuers",
 		"CONSILIUM_LOG_LEVEL --log-level", "CONSILIUM_LOG_FORMAT --log-format",
 		"CONSILIUM_NATS_URL --nats-url", "CONSILIUM_BLOB_URL --blob-url", "CONSILIUM_NODE --node",
+		"CONSILIUM_SEGMENT_LENGTH --segment-length",
 		"CONSILIUM_LISTEN --listen", "CONSILIUM_MEDIA_LISTEN --media-listen", "CONSILIUM_PUBLIC_ADDR --public-addr",
 		"CONSILIUM_ICE_SERVERS --ice-servers",
 		"CONSILIUM_TLS_CERT --tls-cert", "CONSILIUM_TLS_KEY --tls-key", "CONSILIUM_URL --url", "CONSILIUM_DATABASE_URL --database-url",
@@ -195,7 +197,7 @@ func TestNamesOfTheContract(t *testing.T) {
 
 func TestValidate(t *testing.T) {
 	pemFile := write(t, "x")
-	right := Live{Listen: "127.0.0.1:8080", MediaListen: ":8080"}
+	right := Live{Listen: "127.0.0.1:8080", MediaListen: ":8080", Recording: Recording{SegmentLength: 30 * time.Second}}
 	tests := []struct {
 		name   string
 		change func(*Live)
@@ -226,6 +228,8 @@ func TestValidate(t *testing.T) {
 		{name: "a short secret", change: func(l *Live) { l.APISecret = "hunter2" }, bad: "CONSILIUM_API_SECRET", secret: "hunter2"},
 		{name: "a node with a slash", change: func(l *Live) { l.Node = "a/b" }, bad: "CONSILIUM_NODE"},
 		{name: "issuers that are not there", change: func(l *Live) { l.Issuers = "/no/issuers" }, bad: "CONSILIUM_ISSUERS"},
+		{name: "segments of half a second", change: func(l *Live) { l.SegmentLength = 500 * time.Millisecond }, bad: "CONSILIUM_SEGMENT_LENGTH"},
+		{name: "segments of an hour", change: func(l *Live) { l.SegmentLength = time.Hour }, bad: "CONSILIUM_SEGMENT_LENGTH"},
 		{name: "two faults are both named", change: func(l *Live) { l.Listen, l.URL = "x", "y" }, bad: "CONSILIUM_URL"},
 	}
 	for _, tt := range tests {

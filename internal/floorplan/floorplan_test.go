@@ -75,6 +75,7 @@ var plan = map[string]int{
 	"internal/e2e":            testsOnly,
 	"internal/events/logtest": testsOnly,
 	"internal/floorplan":      testsOnly,
+	"internal/powercut":       testsOnly,
 	"internal/simpeer":        testsOnly,
 	"internal/testenv":        testsOnly,
 }
@@ -83,7 +84,7 @@ var plan = map[string]int{
 var neighbours = map[string][]string{
 	"internal/api":       {"internal/signaling", "internal/conference"},
 	"internal/signaling": {"internal/conference"},
-	"internal/e2e":       {"internal/simpeer", "internal/testenv"},
+	"internal/e2e":       {"internal/powercut", "internal/simpeer", "internal/testenv"},
 	"internal/simpeer":   {"internal/testenv"},
 }
 
