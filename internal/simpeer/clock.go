@@ -10,6 +10,10 @@ type Clocks struct {
 	WallError time.Duration
 	// AudioPPM and VideoPPM are by how many millionths the microphone and the camera run fast.
 	AudioPPM, VideoPPM float64
+	// WrapAt is the position at which RTP timestamps go over 2^32, WrapAfter the number of packets after which sequence
+	// numbers go over 2^16. Zero is wherever the dice have it.
+	WrapAt    time.Duration
+	WrapAfter int
 }
 
 // clock follows one device. Its samples and frames come as fast as it runs, and RTP timestamps count them.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"consilium/internal/media"
 )
 
 // Moment is something that was captured.
@@ -15,11 +17,21 @@ type Moment struct {
 	At    time.Time     // the clock of the test
 }
 
+// SentFrame is one frame, or one packet of sound, that a participant gave to the network.
+type SentFrame struct {
+	Source   media.Source
+	SSRC     uint32
+	RTP      uint32    // timestamp, as sent
+	Captured time.Time // the clock of the test
+	At       time.Time // when it was sent, which on a busy machine is later
+}
+
 // Sent is what a participant captured and sent.
 type Sent struct {
 	Spec    Spec
 	Flashes []Moment
 	Beeps   []Moment
+	Spoiled int // beeps that are not listed because the network lost a part of them
 }
 
 // Report compares a video with what was sent. Offsets are by how much what comes first in the name is late.

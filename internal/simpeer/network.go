@@ -2,7 +2,6 @@ package simpeer
 
 import (
 	"container/heap"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -10,27 +9,19 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-)
 
-// Network is what happens to what a participant sends, on its way. The zero Network is perfect.
-type Network struct {
-	AudioDelay, VideoDelay time.Duration // one way, of packets and of the sender reports about them
-	Loss                   float64       // fraction of packets that never arrive, retransmissions included
-	Duplicate              float64       // fraction that arrives twice
-	Reorder                float64       // fraction that comes ReorderBy later than it should
-	ReorderBy              time.Duration // default 30 ms
-	Seed                   uint64        // of the dice
-}
+	"consilium/internal/media"
+)
 
 // wire is the innermost interceptor: it sees everything that is sent, retransmissions too, just before encryption.
 type wire struct {
 	interceptor.NoOp
-	network Network
+	log *sentLog
 
 	mu     sync.Mutex // guards what follows
-	dice   *rand.Rand
+	road   *road
 	queue  deliveries
-	kinds  map[uint32]bool // ssrc → is audio
+	kinds  map[uint32]media.Kind // by SSRC
 	closed bool
 
 	wake chan struct{} // holds a token when the queue has changed
@@ -43,12 +34,9 @@ type wireFactory struct{ wire *wire }
 // NewInterceptor implements interceptor.Factory.
 func (f wireFactory) NewInterceptor(string) (interceptor.Interceptor, error) { return f.wire, nil }
 
-func newWire(n Network) *wire {
-	if n.ReorderBy == 0 {
-		n.ReorderBy = 30 * time.Millisecond
-	}
+func newWire(r *road, log *sentLog) *wire {
 	w := &wire{
-		network: n, dice: rand.New(rand.NewPCG(n.Seed, 1)), kinds: map[uint32]bool{},
+		log: log, road: r, kinds: map[uint32]media.Kind{},
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go w.run() // ends with Close
@@ -57,13 +45,18 @@ func newWire(n Network) *wire {
 
 // BindLocalStream implements interceptor.Interceptor.
 func (w *wire) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
-	audio := strings.HasPrefix(info.MimeType, "audio/")
+	kind := media.Video
+	if strings.HasPrefix(info.MimeType, "audio/") {
+		kind = media.Audio
+	}
 	w.mu.Lock()
-	w.kinds[info.SSRC] = audio
+	w.kinds[info.SSRC] = kind
 	w.mu.Unlock()
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		header, body := h.Clone(), append([]byte(nil), payload...)
-		w.carry(w.delay(audio), true, func() { _, _ = next.Write(&header, body, a) }) // who is gone gets nothing
+		if !w.carry(kind, func() { _, _ = next.Write(&header, body, a) }) { // who is gone gets nothing
+			w.log.lose(kind, header.SSRC, header.SequenceNumber)
+		}
 		return len(payload), nil
 	})
 }
@@ -76,36 +69,28 @@ func (w *wire) BindRTCPWriter(next interceptor.RTCPWriter) interceptor.RTCPWrite
 			return next.Write(packets, a)
 		}
 		w.mu.Lock()
-		audio := w.kinds[sr.SSRC]
-		w.mu.Unlock()
-		w.carry(w.delay(audio), false, func() { _, _ = next.Write(packets, a) })
+		defer w.mu.Unlock()
+		if at, arrives := w.road.report(time.Now(), w.kinds[sr.SSRC]); arrives && !w.closed {
+			w.queue.add(at, func() { _, _ = next.Write(packets, a) })
+			w.ring()
+		}
 		return 0, nil
 	})
 }
 
-func (w *wire) delay(audio bool) time.Duration {
-	if audio {
-		return w.network.AudioDelay
-	}
-	return w.network.VideoDelay
-}
-
-// carry sends after a delay, unless the dice say otherwise.
-func (w *wire) carry(delay time.Duration, media bool, send func()) {
-	now := time.Now()
+// carry sends a packet when it is to arrive, and says whether it will.
+func (w *wire) carry(kind media.Kind, send func()) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.closed || media && w.dice.Float64() < w.network.Loss {
-		return
+	if w.closed {
+		return true // nobody is there to miss it
 	}
-	if media && w.dice.Float64() < w.network.Duplicate {
-		w.queue.add(now.Add(delay+time.Millisecond), send)
+	arrivals := w.road.packet(time.Now(), kind)
+	for _, at := range arrivals {
+		w.queue.add(at, send)
 	}
-	if media && w.dice.Float64() < w.network.Reorder {
-		delay += w.network.ReorderBy
-	}
-	w.queue.add(now.Add(delay), send)
 	w.ring()
+	return len(arrivals) > 0
 }
 
 func (w *wire) ring() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,12 +28,26 @@ type Options struct {
 	VideoSource, AudioSource media.Source
 	Clocks                   Clocks
 	Network                  Network
-	// AudioLate is how much later sound begins to be sent than the picture. Its beeps stay where they are.
-	AudioLate time.Duration
+	// AudioLate and VideoLate are how long after Clocks.Began a track is begun to be sent. Beeps and flashes stay where
+	// they are.
+	AudioLate, VideoLate time.Duration
 	// FirstReport and ReportEvery are when sender reports are sent. Default 400 ms after the beginning, then each second.
 	FirstReport, ReportEvery time.Duration
+	// AudioReports and VideoReports say more of them; what is zero there is as above.
+	AudioReports, VideoReports Reports
+	// Actions are what happens on the way; Play does those of the person. Sizes holds the pictures for Resize, which differ
+	// in nothing but size.
+	Actions []Action
+	Sizes   []*Media
+	// Recording pauses the recording and lets it go on, for Pause.
+	Recording func(ctx context.Context, paused bool) error
+	// Deaf takes what the first two receiving m-lines carry and asks for no more: a crowd costs less then.
+	Deaf bool
 	// BeforeJoin is called when the server has said who the participant is, and before it joins: the place to consent.
 	BeforeJoin func(ctx context.Context, w Welcome) error
+	// OnSend is told of every frame and every packet of sound that was given to the network, from the goroutine that
+	// sends, in order. It must not wait.
+	OnSend func(SentFrame)
 	// ConnectWithin bounds the time until media can flow. Default 15 s.
 	ConnectWithin time.Duration
 }
@@ -64,13 +77,34 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ConnectWithin <= 0 {
 		o.ConnectWithin = 15 * time.Second
 	}
-	return o, nil
+	for _, r := range []*Reports{&o.AudioReports, &o.VideoReports} {
+		if r.First <= 0 {
+			r.First = o.FirstReport
+		}
+		if r.Every <= 0 {
+			r.Every = o.ReportEvery
+		}
+	}
+	return o, Plan{Name: "options", Actions: o.Actions}.check()
+}
+
+// wallError is by how much the machine's time of day is ahead at a moment.
+func (o Options) wallError(now time.Time) time.Duration {
+	ahead := o.Clocks.WallError
+	for _, a := range only(o.Actions, SetWall) {
+		if now.Sub(o.Clocks.Began) >= a.At {
+			ahead += a.By
+		}
+	}
+	return ahead
 }
 
 // door is a way into a consultation.
 type door interface {
 	// enter brings the session in. When it returns without an error the answer has been applied.
 	enter(ctx context.Context, s *session) error
+	// renegotiate offers what the connection sends now.
+	renegotiate(ctx context.Context) error
 	// mute tells of a source that is off or on.
 	mute(ctx context.Context, source media.Source, muted bool) error
 	// leave says goodbye, after which nothing comes.
@@ -195,11 +229,7 @@ func (p *Participant) Mute(ctx context.Context, source media.Source, muted bool)
 }
 
 // Sent tells what was captured and sent so far: every flash and beep, with the time of its capture.
-func (p *Participant) Sent() Sent {
-	p.sent.mu.Lock()
-	defer p.sent.mu.Unlock()
-	return Sent{Spec: p.options.Media.Spec, Flashes: slices.Clone(p.sent.flashes), Beeps: slices.Clone(p.sent.beeps)}
-}
+func (p *Participant) Sent() Sent { return p.sent.sent(p.options.Media.Spec) }
 
 // Lateness is the longest time that something was sent after it was captured and should have been. When it is long, the
 // machine was too busy for the test to mean much.
@@ -252,7 +282,8 @@ func (p *Participant) newSession(d door) (*session, error) {
 		p: p, door: d, cable: c, stop: func() {},
 		connected: make(chan struct{}), failed: make(chan struct{}), carrying: map[string]carried{},
 	}
-	wire := newWire(p.options.Network)
+	o := p.options
+	wire := newWire(newRoad(o.Network, o.Clocks.Began, o.Actions), &p.sent)
 	pc, err := newPeerConnection(c, wire)
 	if err != nil {
 		return nil, errors.Join(err, wire.Close())
@@ -338,32 +369,28 @@ func (s *session) addTracks() error {
 	s.p.mu.Lock()
 	muted := maps.Clone(s.p.muted)
 	s.p.mu.Unlock()
-	s.sender = &sender{
-		media: o.Media, clocks: o.Clocks, log: &s.p.sent, late: o.AudioLate, muted: muted,
-		report: reporting{first: o.FirstReport, every: o.ReportEvery},
-	}
-	s.sender.vp8.EnablePictureID = true
+	s.sender = newSender(o, &s.p.sent, muted)
 	dice := rand.New(rand.NewPCG(o.Network.Seed, rand.Uint64()))
-	if !o.NoAudio {
-		l, err := s.addTrack(o.AudioSource, webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2},
-			clock{began: o.Clocks.Began, ppm: o.Clocks.AudioPPM, rate: 48000}, 50, dice)
+	for _, k := range []media.Kind{media.Audio, media.Video} {
+		if k == media.Audio && o.NoAudio || k == media.Video && o.NoVideo {
+			continue
+		}
+		l, err := s.addTrack(k, dice)
 		if err != nil {
 			return err
 		}
-		s.sender.audio = l
-	}
-	if !o.NoVideo {
-		l, err := s.addTrack(o.VideoSource, webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000},
-			clock{began: o.Clocks.Began, ppm: o.Clocks.VideoPPM, rate: 90000}, FPS, dice)
-		if err != nil {
-			return err
-		}
-		s.sender.video = l
+		s.sender.use(l, time.Now())
 	}
 	return nil
 }
 
-func (s *session) addTrack(source media.Source, codec webrtc.RTPCodecCapability, c clock, rate int, dice *rand.Rand) (*lane, error) {
+// addTrack adds an m-line and the lane that is to be sent on it.
+func (s *session) addTrack(k media.Kind, dice *rand.Rand) (*lane, error) {
+	source, codec := s.p.options.VideoSource, webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
+	if k == media.Audio {
+		source = s.p.options.AudioSource
+		codec = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2}
+	}
 	track, err := webrtc.NewTrackLocalStaticRTP(codec, string(source)+"-"+codec.MimeType[:5], "simulated")
 	if err != nil {
 		return nil, fmt.Errorf("new track: %w", err)
@@ -372,13 +399,39 @@ func (s *session) addTrack(source media.Source, codec webrtc.RTPCodecCapability,
 	if err != nil {
 		return nil, fmt.Errorf("add track: %w", err)
 	}
-	l := newLane(source, c, rate, track, tr.Sender(), s.pc, dice)
+	l := newLane(source, k, s.p.options, dice)
+	l.out, l.sender, l.ssrc = trackOutlet{track, s.pc}, tr.Sender(), uint32(tr.Sender().GetParameters().Encodings[0].SSRC)
 	s.goroutines.Go(func() { s.sender.readFeedback(l) }) // ends with the connection
 	return l, nil
 }
 
+// renew sends a track on as a new one: with another SSRC, on another m-line.
+func (s *session) renew(ctx context.Context, k media.Kind) error {
+	old := s.sender.stop(k)
+	if old == nil {
+		return nil
+	}
+	if err := s.pc.RemoveTrack(old.sender); err != nil {
+		return fmt.Errorf("remove track: %w", err)
+	}
+	l, err := s.addTrack(k, rand.New(rand.NewPCG(s.p.options.Network.Seed, rand.Uint64())))
+	if err != nil {
+		return err
+	}
+	// What is sent before the server knows of the SSRC is lost.
+	s.sender.prepare(l)
+	if err := s.door.renegotiate(ctx); err != nil {
+		return err
+	}
+	s.sender.use(l, time.Now())
+	return nil
+}
+
 // start begins to send.
 func (s *session) start() {
+	for _, l := range s.sender.lanes() {
+		s.sender.use(l, time.Now())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { // ends with stop

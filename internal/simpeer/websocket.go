@@ -190,8 +190,8 @@ func (w *webSocket) offer(ctx context.Context, fresh bool) error {
 func (s *session) offeredTracks() []map[string]any {
 	tracks := []map[string]any{}
 	for _, t := range s.pc.GetTransceivers() {
-		for _, l := range s.sender.lanes() {
-			if t.Sender() == l.rtp {
+		for _, l := range s.sender.announced() {
+			if t.Sender() == l.sender {
 				tracks = append(tracks, map[string]any{"mid": t.Mid(), "source": l.source, "muted": s.sender.isMuted(l.source)})
 			}
 		}
@@ -206,6 +206,9 @@ func (w *webSocket) offerAgain(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case m := <-w.offers:
+			if w.s.p.options.Deaf {
+				continue
+			}
 			for kind, n := range map[webrtc.RTPCodecType]int{webrtc.RTPCodecTypeAudio: m.Audio, webrtc.RTPCodecTypeVideo: m.Video} {
 				for range n - w.free(kind) {
 					_ = w.s.addReceiver(kind) // fails when the connection is closed
@@ -371,6 +374,8 @@ func (w *webSocket) lastWord() string {
 	defer w.mu.Unlock()
 	return w.ended
 }
+
+func (w *webSocket) renegotiate(ctx context.Context) error { return w.offer(ctx, false) }
 
 func (w *webSocket) mute(ctx context.Context, source media.Source, muted bool) error {
 	return w.say(ctx, "mute", map[string]any{"source": source, "muted": muted})

@@ -2,6 +2,7 @@ package simpeer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -90,6 +91,11 @@ func (w *whip) do(ctx context.Context, method, url, body string) (*http.Response
 	defer response.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	return response, string(raw), err
+}
+
+// renegotiate implements door: WHIP knows of no second offer (RFC 9725 §4.4).
+func (w *whip) renegotiate(context.Context) error {
+	return errors.New("what came in by WHIP cannot offer again")
 }
 
 // mute implements door: a device has no switch that anybody would be told of.
