@@ -1,9 +1,8 @@
 // Package blob keeps bytes under keys: a thin cover over gocloud.dev/blob that digests what it writes and makes it durable
 // before it says so.
 //
-// In come keys and readers; out go lengths, SHA-256 digests and readers. The same calls work on a folder and on S3. The
-// package never changes what it stores, knows nothing of what the bytes mean and lists nothing: what exists is known
-// from the log.
+// In come keys and readers; out go lengths, SHA-256 digests and readers. The same calls work on a folder and on S3, and
+// one suite of tests holds both to it. The package never changes what it stores and knows nothing of what the bytes mean.
 package blob
 
 import (
@@ -29,7 +28,7 @@ var ErrNotFound = errors.New("no such blob")
 type Info struct {
 	Key    string
 	Bytes  int64
-	SHA256 string // hex; empty from Stat
+	SHA256 string // hex; empty from Stat and List
 }
 
 // Store is one folder or bucket. It is safe for concurrent use.

@@ -8,7 +8,7 @@ import (
 )
 
 type metrics struct {
-	failures, damaged, stored prometheus.Counter
+	failures, damaged, unconfirmed, stored prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer, s *Spool) *metrics {
@@ -26,9 +26,10 @@ func newMetrics(r prometheus.Registerer, s *Spool) *metrics {
 		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	return &metrics{
-		failures: counter("consilium_spool_failures_total", "Attempts to store a segment that failed."),
-		damaged:  counter("consilium_spool_damaged_files_total", "Sealed files that are not what was sealed; somebody must look."),
-		stored:   counter("consilium_spool_stored_files_total", "Segments that the blob store holds and the log names."),
+		failures:    counter("consilium_spool_failures_total", "Attempts to store a segment that failed."),
+		damaged:     counter("consilium_spool_damaged_files_total", "Sealed files that are not what was sealed; somebody must look."),
+		unconfirmed: counter("consilium_spool_unconfirmed_total", "Times that the blob store took a file and then did not give the very bytes back."),
+		stored:      counter("consilium_spool_stored_files_total", "Segments that the blob store holds and the log names."),
 	}
 }
 

@@ -2,8 +2,8 @@
 //
 // In come sealed segment files with their sidecars, named by a recorder or found on the disk at the start; out go blobs
 // and, for each, the word that it is stored. The state of a segment is its file's extension, so nothing else has to
-// survive a crash. Local files go only when the blob store holds the very bytes and the word is spoken. A segment is never
-// changed and never given up.
+// survive a crash. Local files go only when the blob store has given the very bytes back and the word is spoken. A segment
+// is never changed and never given up.
 package spool
 
 import (
@@ -120,6 +120,20 @@ func (s *Spool) Pending(room string) []string {
 	return ids
 }
 
+// Damaged lists the segments of a room whose files are not what was sealed, by id. They will never be stored.
+func (s *Spool) Damaged(room string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []string
+	for id, t := range s.tasks {
+		if t.segment.Room == room && t.damaged {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // Run finds what an earlier process left behind, and stores segments until ctx ends, the oldest first. A segment that
 // cannot be stored now is tried again for ever and holds nobody else up.
 func (s *Spool) Run(ctx context.Context) error {
@@ -219,6 +233,7 @@ func (s *Spool) finish(ctx context.Context, t *task, err error) {
 	switch {
 	case err == nil:
 		delete(s.tasks, t.segment.ID)
+		s.hurryLocked()
 	case errors.Is(err, errDamaged):
 		t.damaged = true
 	case ctx.Err() == nil:
@@ -237,5 +252,13 @@ func (s *Spool) finish(ctx context.Context, t *task, err error) {
 	default:
 		s.metrics.failures.Inc()
 		logger.Warn("segment is not stored yet", "error", err, "again_in", pause)
+	}
+}
+
+// hurryLocked makes everything due that waits for another attempt: what has just worked for one works for the others, and
+// a store that was away for long is not waited for any longer. The pauses of one that fails for reasons of its own stay.
+func (s *Spool) hurryLocked() {
+	for _, t := range s.tasks {
+		t.due = time.Time{}
 	}
 }

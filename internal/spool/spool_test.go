@@ -37,6 +37,8 @@ type yard struct {
 
 	reject func(id string) bool  // announcements that always fail; nil: none
 	reg    prometheus.Registerer // nil: metrics are not registered
+
+	workers int // 0: as usual
 }
 
 func newYard(t *testing.T) *yard {
@@ -104,14 +106,14 @@ func (y *yard) announce(_ context.Context, s media.Segment, key string) error {
 // run works until done says so.
 func (y *yard) run(prepare func(*Spool), done func(*Spool) bool) {
 	y.t.Helper()
-	s := New(Config{Dir: y.dir, Retry: time.Millisecond, RetryMax: 5 * time.Millisecond, Registerer: y.reg}, y.store, y.announce, slog.New(slog.DiscardHandler))
+	s := New(Config{Dir: y.dir, Retry: time.Millisecond, RetryMax: 5 * time.Millisecond, Workers: y.workers, Registerer: y.reg}, y.store, y.announce, slog.New(slog.DiscardHandler))
 	if prepare != nil {
 		prepare(s)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
 	for !done(s) {

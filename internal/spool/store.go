@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"consilium/internal/blob"
 	"consilium/internal/media"
@@ -19,6 +20,9 @@ import (
 
 // errDamaged says that the file on the disk is not the one that was sealed. It will not mend.
 var errDamaged = errors.New("the file is not the one that was sealed")
+
+// errUnconfirmed says that the blob store took a file and does not hold it as it is. It is sent again.
+var errUnconfirmed = errors.New("the blob store does not hold what it was given")
 
 // Key is where a segment lies in the blob store: c/<room>/segments/<segment>.ivf or .ogg. Its sidecar lies beside it
 // with the extension .json.
@@ -77,25 +81,53 @@ func (s *Spool) carried(ctx context.Context, seg media.Segment, path string) boo
 			return false
 		}
 	}
-	info, err := s.blobs.Stat(ctx, Key(seg))
-	return err == nil && info.Bytes == seg.Bytes
+	found, err := s.blobs.Digest(ctx, Key(seg))
+	return err == nil && compare(seg, found) == nil
 }
 
 // upload stores the media, then its sidecar. The local file is read before, so that bytes that are not those that were
-// sealed never stand under a key; what was sent is compared once more.
+// sealed never stand under a key.
 func (s *Spool) upload(ctx context.Context, seg media.Segment, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience(seg.Bytes))
+	defer cancel()
 	if err := s.check(ctx, seg, path); err != nil {
 		return err
 	}
-	info, err := s.blobs.PutFile(ctx, Key(seg), path+Sealed)
+	if err := s.place(ctx, Key(seg), path+Sealed, &blob.Info{Bytes: seg.Bytes, SHA256: seg.SHA256}); err != nil {
+		return err
+	}
+	return s.place(ctx, keyOf(seg, seg.SidecarName()), filepath.Join(filepath.Dir(path), seg.SidecarName()), nil)
+}
+
+// patience is how long one attempt may take: a store that took the connection and says nothing more must not hold a worker
+// for ever. It is enough for a megabit a second, there and back.
+func patience(bytes int64) time.Duration {
+	return time.Minute + 2*time.Duration(bytes/(128<<10))*time.Second
+}
+
+// place stores one file and asks the store what it holds then: a store may take every byte, answer that all is well, and
+// have lost half of them. want is nil where what was sent is all that is known.
+func (s *Spool) place(ctx context.Context, key, path string, want *blob.Info) error {
+	sent, err := s.blobs.PutFile(ctx, key, path)
 	if err != nil {
 		return err
 	}
-	if err := compare(seg, info); err != nil {
-		return errors.Join(err, s.blobs.Delete(ctx, Key(seg)))
+	if want == nil {
+		want = &sent
 	}
-	_, err = s.blobs.PutFile(ctx, keyOf(seg, seg.SidecarName()), filepath.Join(filepath.Dir(path), seg.SidecarName()))
-	return err
+	held, err := s.blobs.Digest(ctx, key)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		s.metrics.unconfirmed.Inc()
+		return fmt.Errorf("%w: %w", errUnconfirmed, err)
+	case held.Bytes != want.Bytes || held.SHA256 != want.SHA256:
+		s.metrics.unconfirmed.Inc()
+		return fmt.Errorf("%w: %s has %d bytes, digest %.12s, instead of %d, %.12s",
+			errUnconfirmed, key, held.Bytes, held.SHA256, want.Bytes, want.SHA256)
+	}
+	return nil
 }
 
 // check holds the local file against what was sealed.
