@@ -230,7 +230,9 @@ func (l *live) startConferences(ctx context.Context) error {
 		func(ctx context.Context, s media.Segment, key string) error {
 			return l.manager.SegmentStored(ctx, s, key)
 		}, l.logger)
-	l.manager, err = l.newManager(sw, sp, reg)
+	syncer := recorder.NewSyncer(0)
+	l.parts.onStop("syncer", func(context.Context) error { syncer.Close(); return nil })
+	l.manager, err = l.newManager(sw, sp, syncer, reg)
 	if err != nil {
 		return err
 	}
@@ -242,10 +244,12 @@ func (l *live) startConferences(ctx context.Context) error {
 	return nil
 }
 
-func (l *live) newManager(sw *sfu.SFU, sp *spool.Spool, reg prometheus.Registerer) (*conference.Manager, error) {
+func (l *live) newManager(sw *sfu.SFU, sp *spool.Spool, syncer *recorder.Syncer, reg prometheus.Registerer) (*conference.Manager, error) {
 	return conference.New(conference.Config{
 		Node: l.cfg.Node, URL: l.cfg.BaseURL(), QualityDir: l.qualityDir(),
-		Recorder: recorder.Config{Dir: l.spoolDir(), Now: l.now, Registerer: reg},
+		Recorder: recorder.Config{
+			Dir: l.spoolDir(), Rotate: l.cfg.SegmentLength, Syncer: syncer, Now: l.now, Registerer: reg,
+		},
 	}, conference.Deps{
 		Log: l.log, Appender: l.appender, SFU: sw, Spool: sp, Blobs: l.blobs, Directory: directory.New(l.pool),
 		Now: l.now, Logger: l.logger, Registerer: reg,

@@ -3,6 +3,7 @@ package recorder
 import (
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,13 +22,13 @@ type output struct {
 	metrics *metrics
 	bytes   *atomic.Int64
 
+	later func(func(*pipeline)) // has something done by the recorder's goroutine; nil where there is none
+
 	now     time.Time // of what is being done; packets that waited are older
 	stream  *stream   // whose frames come
 	codec   media.Codec
 	reason  string // why the next segment is opened
 	seg     *segment
-	counted int64     // bytes of the open segment that are in bytes
-	syncAt  time.Time // when the open segment is to be synced
 	retryAt time.Time // after a failure: when to try again
 }
 
@@ -50,6 +51,9 @@ func (o *output) write(f frame) error {
 // wrote counts a frame and says once that the segment is open.
 func (o *output) wrote() {
 	o.metrics.frames.Inc()
+	if o.cfg.Syncer != nil {
+		o.cfg.Syncer.grew(o.seg.growing)
+	}
 	if !o.seg.opened && o.seg.landed() {
 		o.seg.opened = true
 		o.report(Opened{o.seg.Segment})
@@ -74,7 +78,11 @@ func (o *output) open(f frame) error {
 		o.fail("open segment", err, f.arrival)
 		return err
 	}
-	o.seg, o.counted, o.syncAt = seg, 0, f.arrival.Add(o.cfg.Sync)
+	o.seg = seg
+	seg.durable = &durable{bytes: o.bytes, metrics: o.metrics}
+	seg.growing = &growing{file: seg.file, synced: func(length int64, took time.Duration, err error) {
+		o.synced(seg, length, took, err)
+	}}
 	o.wrote()
 	return nil
 }
@@ -106,7 +114,7 @@ func (o *output) seal(now time.Time, reason, next string) {
 	if !seg.opened {
 		o.report(Opened{seg.Segment})
 	}
-	o.count(seg.Bytes)
+	seg.durable.reached(seg.Bytes)
 	o.metrics.segments(reason).Inc()
 	o.report(Sealed{Segment: seg.Segment, Path: path})
 }
@@ -118,36 +126,40 @@ func (o *output) anchored(now time.Time) {
 	}
 }
 
-// sync makes durable what was written, once a second.
-func (o *output) sync(now time.Time) {
-	if o.seg == nil || now.Before(o.syncAt) {
+// synced takes what the Syncer says about a segment, from its goroutine.
+func (o *output) synced(seg *segment, length int64, took time.Duration, err error) {
+	if err == nil {
+		o.metrics.syncs.Observe(took.Seconds())
+		seg.durable.reached(length)
 		return
 	}
-	o.syncAt = now.Add(o.cfg.Sync)
-	began := time.Now()
-	n, err := o.seg.sync()
-	if err != nil {
-		o.fail("sync segment", err, now)
+	if o.later == nil {
 		return
 	}
-	o.metrics.syncs.Observe(time.Since(began).Seconds())
-	o.count(n)
+	o.later(func(p *pipeline) {
+		if p.out.seg == seg { // otherwise it was sealed, and synced for that, or has failed already
+			p.out.fail("sync segment", err, p.out.now)
+		}
+	})
 }
 
-// syncDeadline is when sync has something to do; zero if it has not.
-func (o *output) syncDeadline() time.Time {
-	if o.seg == nil || !o.seg.dirty {
-		return time.Time{}
-	}
-	return o.syncAt
+// durable counts the bytes of one segment that would survive a loss of power.
+type durable struct {
+	bytes   *atomic.Int64 // of all segments of the recorder
+	metrics *metrics
+
+	mu      sync.Mutex // guards counted
+	counted int64
 }
 
-// count adds the growth of the open segment to n durable bytes.
-func (o *output) count(n int64) {
-	if n > o.counted {
-		o.metrics.bytes.Add(float64(n - o.counted))
-		o.bytes.Add(n - o.counted)
-		o.counted = n
+// reached says that the first n bytes are durable.
+func (d *durable) reached(n int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n > d.counted {
+		d.metrics.bytes.Add(float64(n - d.counted))
+		d.bytes.Add(n - d.counted)
+		d.counted = n
 	}
 }
 

@@ -361,7 +361,6 @@ func (p *pipeline) tick(now time.Time) {
 			p.out.anchored(now)
 		}
 	}
-	p.out.sync(now)
 }
 
 // deadline is when tick has something to do next; zero if nothing waits.
@@ -374,7 +373,6 @@ func (p *pipeline) deadline() time.Time {
 	}
 	soonest(p.order.deadline())
 	soonest(p.clock.deadline())
-	soonest(p.out.syncDeadline())
 	if !p.heard.IsZero() {
 		soonest(p.heard.Add(p.cfg.Silence + time.Nanosecond))
 	}

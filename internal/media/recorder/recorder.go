@@ -35,8 +35,11 @@ type Config struct {
 	AudioGap      time.Duration // holes in audio below are filled and counted, but not reported; default 200 ms
 	Silence       time.Duration // a segment is sealed when no packet came for this long; default 2 s
 	AnchorEvery   time.Duration // between batches of anchors; default 15 s
-	Sync          time.Duration // between syncs of the open file; default 1 s
+	Sync          time.Duration // between syncs of open files, where Syncer is nil; default 1 s
 	Queue         int           // packets that may wait for the recorder's goroutine; default 2048
+
+	// Syncer makes open files durable. Recorders that write to one disk should share one; nil: the recorder has its own.
+	Syncer *Syncer
 
 	Now        func() time.Time      // the clock of all arrivals; default time.Now
 	Registerer prometheus.Registerer // nil: metrics are counted and shown nowhere
@@ -82,11 +85,12 @@ type Track struct {
 // Recorder records one track. RTP and SenderReport are for the one goroutine that reads the track; the other methods may be
 // called from anywhere. Close ends its goroutine.
 type Recorder struct {
-	queue *queue
-	now   func() time.Time
-	held  atomic.Bool
-	bytes atomic.Int64
-	done  chan struct{} // closed by the goroutine when it ends
+	queue  *queue
+	now    func() time.Time
+	syncer *Syncer // its own, or nil
+	held   atomic.Bool
+	bytes  atomic.Int64
+	done   chan struct{} // closed by the goroutine when it ends
 }
 
 // New starts a recorder. Nothing is written before a whole frame is there.
@@ -106,7 +110,12 @@ func New(cfg Config, track Track, requestKeyframe func(), report func(Report), l
 		return nil, fmt.Errorf("recorder: register metrics: %w", err)
 	}
 	r := &Recorder{queue: newQueue(cfg.Queue), now: cfg.Now, done: make(chan struct{})}
+	if cfg.Syncer == nil {
+		r.syncer = NewSyncer(cfg.Sync)
+		cfg.Syncer = r.syncer
+	}
 	p := newPipeline(cfg, track, requestKeyframe, report, logger, m, &r.bytes)
+	p.out.later = func(do func(*pipeline)) { r.queue.order(do, false) }
 	go r.run(p)
 	return r, nil
 }
@@ -175,6 +184,9 @@ func (r *Recorder) Bytes() int64 {
 // run looks at what is queued and at what is due until the last order was carried out. It is ended by Close.
 func (r *Recorder) run(p *pipeline) {
 	defer close(r.done)
+	if r.syncer != nil {
+		defer r.syncer.Close()
+	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var items []item

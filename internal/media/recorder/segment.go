@@ -19,9 +19,11 @@ type segment struct {
 	dir    string // folder of the room
 	file   *os.File
 	frames frameWriter
-	dirty  bool  // written since the last sync
 	begun  int64 // length of the file before its first frame
 	opened bool  // the first frame is in the file, and that was reported
+
+	durable *durable
+	growing *growing
 }
 
 // partPath and sealedPath are where a segment's file is while it is written and when it is complete.
@@ -96,22 +98,10 @@ func (s *segment) write(f frame) error {
 	if err := s.frames.WriteFrame(f); err != nil {
 		return err
 	}
-	s.dirty = true
 	s.Frames++
 	s.LastRTP = f.rtp
 	s.EndRTP = f.rtp + int64(f.samples)
 	return nil
-}
-
-// sync makes what was written durable and returns the length of the file.
-func (s *segment) sync() (int64, error) {
-	if s.dirty {
-		if err := datasync(s.file); err != nil {
-			return 0, fmt.Errorf("sync segment %s: %w", s.ID, err)
-		}
-		s.dirty = false
-	}
-	return s.length()
 }
 
 // seal completes the container, syncs file and sidecar, gives the file its sealed name and syncs the folder. The segment must

@@ -87,6 +87,7 @@ type clientOptions struct {
 	drop   func(p *rtp.Header) bool // incoming packets that the network loses
 	noNeed bool                     // do not offer again when asked
 	layers bool                     // negotiate what several layers need
+	wire   interceptor.Factory      // the network that the client sends over, if not a perfect one
 }
 
 // join adds a client to a room, not connected yet.
@@ -146,6 +147,9 @@ func newClientConnection(t *testing.T, n *clientNet, options clientOptions) *web
 		}
 	}
 	registry := &interceptor.Registry{}
+	if options.wire != nil {
+		registry.Add(options.wire) // first, so that it is the last that packets pass
+	}
 	if options.drop != nil {
 		registry.Add(dropFactory{drop: options.drop}) // first, so that the NACK generator misses what is lost
 	}

@@ -3,12 +3,10 @@ package sfu
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
@@ -23,17 +21,14 @@ const (
 	// http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time.
 	absCaptureTimeURI = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 
-	nackInterval = 25 * time.Millisecond
-	// maxNacks limits how often one lost packet is asked for. pion asks for ever otherwise.
-	maxNacks = 6
 	// replayWindow is how many packets late a retransmission may come, in packets. pion's default of 64 is a fifth of a
 	// second of video: what comes later would be thrown away as a replay attack.
 	replayWindow = 2048
 )
 
 // codecs are what this server takes in and sends on, best first. RTX is not among them on purpose: without it a browser
-// sends a lost packet again on the media's own SSRC, where the NACK generator sees it and stops asking, and a prober has
-// no second stream on which to send old packets.
+// sends a lost packet again on the media's own SSRC, where it is seen and not asked for any more, and a prober has no
+// second stream on which to send old packets.
 var codecs = []struct {
 	codec  media.Codec
 	params webrtc.RTPCodecParameters
@@ -104,14 +99,9 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 	return m, nil
 }
 
-// newInterceptors registers what is used, and only on the way in.
+// newInterceptors registers what is used, and only on the way in. What is lost an ingress asks for itself.
 func newInterceptors(logs logging.LoggerFactory) (*interceptor.Registry, error) {
 	registry := &interceptor.Registry{}
-	nacks, err := nack.NewGeneratorInterceptor(
-		nack.GeneratorMaxNacksPerPacket(maxNacks), nack.GeneratorInterval(nackInterval), nack.WithGeneratorLoggerFactory(logs))
-	if err != nil {
-		return nil, fmt.Errorf("nack generator: %w", err)
-	}
 	reports, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(logs))
 	if err != nil {
 		return nil, fmt.Errorf("receiver reports: %w", err)
@@ -120,7 +110,6 @@ func newInterceptors(logs logging.LoggerFactory) (*interceptor.Registry, error) 
 	if err != nil {
 		return nil, fmt.Errorf("congestion feedback: %w", err)
 	}
-	registry.Add(nacks)
 	registry.Add(reports)
 	registry.Add(feedback)
 	return registry, nil

@@ -25,6 +25,7 @@ type ingress struct {
 	track    track
 
 	seen        sequence
+	lost        *nacks // nil for audio: what is lost of it is in the packets behind it, or silence
 	memory      slab
 	payloadType uint8                       // of the current publication
 	current     atomic.Pointer[Publication] // nil before the first packet that may pass
@@ -34,6 +35,10 @@ type ingress struct {
 func (p *Peer) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	p.run(func() {
 		in := &ingress{peer: p, remote: remote, receiver: receiver, track: p.describe(remote, receiver)}
+		if in.track.kind == media.Video {
+			in.lost = &nacks{send: in.askFor, rtt: p.rtt}
+			defer in.lost.stop()
+		}
 		reports := make(chan struct{})
 		go func() { // ends with the receiver, as run does
 			defer close(reports)
@@ -103,13 +108,31 @@ func (in *ingress) run() {
 
 // accept says whether a packet is new, and keeps account of what is missing.
 func (in *ingress) accept(seq uint16) bool {
-	before := in.seen.expected
+	started, highest, expected := in.seen.started, in.seen.highest, in.seen.expected
 	fresh := in.seen.accept(seq)
-	in.peer.counts.expected.Add(in.seen.expected - before)
-	if fresh {
-		in.peer.counts.arrived.Add(1)
+	in.peer.counts.expected.Add(in.seen.expected - expected)
+	if !fresh {
+		return false
 	}
-	return fresh
+	in.peer.counts.arrived.Add(1)
+	switch missing := in.seen.highest - highest; {
+	case in.lost == nil || !started || !in.peer.publishing.Load():
+	case missing == 0:
+		in.lost.arrived(in.seen.unwrap(seq))
+	case missing <= maxDropout: // otherwise the sender began anew
+		in.peer.room.sfu.metrics.missing.Add(float64(missing - 1))
+		in.lost.advanced(highest, in.seen.highest)
+	}
+	return true
+}
+
+// askFor asks the publisher to send packets again.
+func (in *ingress) askFor(numbers []uint16) {
+	in.peer.room.sfu.metrics.asked.Add(float64(len(numbers)))
+	// An error says that the connection is not up any more.
+	_ = in.peer.pc.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{
+		SenderSSRC: in.peer.ssrc, MediaSSRC: uint32(in.remote.SSRC()), Nacks: rtcp.NackPairsFromSequenceNumbers(numbers),
+	}})
 }
 
 // pass hands a packet to the publication that it belongs to, which begins or changes with it.

@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,7 @@ type Peer struct {
 	events   *mailbox
 	done     chan struct{} // closed when Close begins
 	counts   traffic
+	ssrc     uint32 // of this side, in what it asks for
 
 	publishing atomic.Bool
 	firstMedia sync.Once
@@ -106,7 +108,7 @@ func (r *Room) NewPeer(cfg PeerConfig) (*Peer, error) {
 	}
 	p := &Peer{
 		room: r, id: cfg.ID, handlers: cfg.Handlers, api: api, pc: pc,
-		events: newMailbox(), done: make(chan struct{}), turn: make(chan struct{}, 1),
+		ssrc: rand.Uint32(), events: newMailbox(), done: make(chan struct{}), turn: make(chan struct{}, 1),
 		subscriptions: map[string]*subscription{}, gathered: make(chan struct{}),
 	}
 	p.publishing.Store(true)

@@ -55,6 +55,11 @@ func (s *sequence) accept(seq uint16) bool {
 	return true
 }
 
+// unwrap gives the number of a packet near the newest one.
+func (s *sequence) unwrap(seq uint16) int64 {
+	return s.highest + int64(int16(seq-uint16(s.highest)))
+}
+
 func (s *sequence) restart(first int64) {
 	*s = sequence{started: true, highest: first, expected: s.expected + 1, bad: -1}
 	s.set(first)
