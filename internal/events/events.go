@@ -33,7 +33,7 @@ const (
 	PolicyForbidden Policy = "forbidden" // nothing is ever written
 )
 
-// ConsultationScheduled is the first event of every consultation.
+// ConsultationScheduled is the first event of every consultation but of one that was rebuilt from its files.
 type ConsultationScheduled struct {
 	Policy   Policy `json:"policy"`
 	Layout   string `json:"layout"`   // default layout of archives, "grid"
@@ -46,6 +46,22 @@ type ConsultationOpened struct {
 	Layout   string `json:"layout"`
 	Language string `json:"language"`
 }
+
+// Reasons of ConsultationReindexed.
+const (
+	ReindexedLogLost = "log_lost" // the log did not know the consultation, its files were there
+)
+
+// ConsultationReindexed says, before anything else, that what follows was not observed but rebuilt from the sidecars of
+// segment files: their times and clocks are true, who was present when follows from them, and what no file can tell is
+// empty. Consent is among that: no byte is ever written without one, so nothing is asked and nothing made up.
+type ConsultationReindexed struct {
+	Segments int    `json:"segments"`
+	Reason   string `json:"reason"`
+}
+
+// Unknown codes of a rebuilt consultation: no file tells how it ended or why somebody left.
+const ReasonUnknown = "unknown"
 
 // Reasons of ConsultationEnded.
 const (
@@ -61,12 +77,15 @@ type ConsultationEnded struct {
 // ConsultationReopened takes back a ConsultationEnded.
 type ConsultationReopened struct{}
 
-// TrackAccount is the reconciliation of one track: expected = recorded + the sum of the gaps, in milliseconds.
+// TrackAccount is the reconciliation of one track: expected = recorded + the sum of the gaps, in milliseconds. Frames and
+// Bytes are those of the whole files that the recorded time is in.
 type TrackAccount struct {
 	Track      string           `json:"track"`
 	ExpectedMS int64            `json:"expected_ms"`
 	RecordedMS int64            `json:"recorded_ms"`
-	GapsMS     map[string]int64 `json:"gaps_ms"` // by cause (timeline.Cause)
+	GapsMS     map[string]int64 `json:"gaps_ms"`          // by cause (timeline.Cause)
+	Frames     int64            `json:"frames,omitempty"` // video frames or audio packets
+	Bytes      int64            `json:"bytes,omitempty"`
 }
 
 // MissingSegment is a segment that was opened and never stored, with the cause as far as it is known.
@@ -211,10 +230,10 @@ const (
 
 // ConnectionTimedOut says which phase of connecting passed its deadline.
 type ConnectionTimedOut struct {
-	Connection string `json:"connection"`
+	Connection string `json:"connection"` // empty in the phase signaling: without an offer there is no connection
 	Phase      string `json:"phase"`
 	AfterMS    int64  `json:"after_ms"`
-	Code       string `json:"code"` // stable failure code: ICE-TIMEOUT, DTLS-FAIL, MEDIA-TIMEOUT
+	Code       string `json:"code"` // stable failure code: SIGNALING-TIMEOUT, ICE-TIMEOUT, DTLS-FAIL, MEDIA-TIMEOUT
 }
 
 // TrackStarted says that the first packet of a track arrived.

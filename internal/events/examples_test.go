@@ -12,6 +12,7 @@ const (
 
 // examples has one event of every type with every field filled: the golden files are made of them.
 var examples = []Event{
+	ConsultationReindexed{Segments: 12, Reason: ReindexedLogLost},
 	ConsultationScheduled{Policy: PolicyRequired, Layout: "grid", Language: "en"},
 	ConsultationOpened{Policy: PolicyOptional, Layout: "grid", Language: "de-CH"},
 	ConsultationEnded{Reason: EndedClosed},
@@ -21,7 +22,7 @@ var examples = []Event{
 		Missing:  []MissingSegment{{Segment: "019ab000-0000-7000-8000-000000000051", Cause: "crash"}},
 		Tracks: []TrackAccount{{
 			Track: "019ab000-0000-7000-8000-000000000031", ExpectedMS: 61000, RecordedMS: 60500,
-			GapsMS: map[string]int64{"loss": 200, "muted": 300},
+			GapsMS: map[string]int64{"loss": 200, "muted": 300}, Frames: 1815, Bytes: 7400000,
 		}},
 		Quality: &QualityBlob{Blob: "quality/019ab000-0000-7000-8000-000000000001/a-1.ndjson", SHA256: sum},
 	},

@@ -10,6 +10,7 @@ import (
 
 // The names of all types, in the order of docs/events.md.
 const (
+	TypeConsultationReindexed      Type = "consultation.reindexed"
 	TypeConsultationScheduled      Type = "consultation.scheduled"
 	TypeConsultationOpened         Type = "consultation.opened"
 	TypeConsultationEnded          Type = "consultation.ended"
@@ -54,6 +55,7 @@ const (
 	TypeExportMade                 Type = "export.made"
 )
 
+func (ConsultationReindexed) kind() (Type, int)      { return TypeConsultationReindexed, 1 }
 func (ConsultationScheduled) kind() (Type, int)      { return TypeConsultationScheduled, 1 }
 func (ConsultationOpened) kind() (Type, int)         { return TypeConsultationOpened, 1 }
 func (ConsultationEnded) kind() (Type, int)          { return TypeConsultationEnded, 1 }
@@ -121,6 +123,7 @@ var decoders = func() map[form]decoder {
 		name, version := zero.kind()
 		m[form{name, version}] = d
 	}
+	add(ConsultationReindexed{}, as[ConsultationReindexed])
 	add(ConsultationScheduled{}, as[ConsultationScheduled])
 	add(ConsultationOpened{}, as[ConsultationOpened])
 	add(ConsultationEnded{}, as[ConsultationEnded])

@@ -1,19 +1,6 @@
 package timeline
 
-import (
-	"fmt"
-
-	"consilium/internal/events"
-)
-
-// Accounts reconciles the tracks of a consultation's events so far: what consultation.completed says of them.
-func Accounts(evs []events.Stored) ([]events.TrackAccount, error) {
-	t, err := Build(evs, 0)
-	if err != nil {
-		return nil, fmt.Errorf("reconcile tracks: %w", err)
-	}
-	return t.Accounts(), nil
-}
+import "consilium/internal/events"
 
 // Accounts reconciles every track, in the order of the timeline: expected = recorded + gaps, to the millisecond.
 func (t *Timeline) Accounts() []events.TrackAccount {
@@ -26,7 +13,8 @@ func (t *Timeline) Accounts() []events.TrackAccount {
 	return all
 }
 
-// account rounds moments, not lengths, so that neighbouring lengths add up.
+// account rounds moments, not lengths, so that neighbouring lengths add up. Frames and bytes are those of the whole files
+// that are shown, each counted once.
 func (t Track) account() events.TrackAccount {
 	a := events.TrackAccount{Track: t.ID, ExpectedMS: lengthMS(t.StartNS, t.EndNS), GapsMS: map[string]int64{}}
 	a.RecordedMS = a.ExpectedMS
@@ -34,6 +22,14 @@ func (t Track) account() events.TrackAccount {
 		ms := lengthMS(g.StartNS, g.EndNS)
 		a.GapsMS[string(g.Cause)] += ms
 		a.RecordedMS -= ms
+	}
+	counted := map[string]bool{}
+	for _, c := range t.Clips {
+		if !counted[c.Segment] {
+			counted[c.Segment] = true
+			a.Frames += max(0, c.Frames)
+			a.Bytes += max(0, c.Bytes)
+		}
 	}
 	return a
 }

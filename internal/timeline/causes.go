@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"consilium/internal/media"
 )
 
 // rank orders the reasons that hold at one moment: the smallest one names the gap.
@@ -26,12 +28,17 @@ const (
 	rankDisconnected
 	rankLoss
 	rankStall
+	rankSealedConsent // why the file before the hole was closed, when nothing else is known
+	rankSealedPaused
+	rankSealedMuted
+	rankSealedCameraOff
+	rankSealedOverrun
 	ranks // how many
 )
 
 var causeOf = [ranks]Cause{
 	Missing, Corrupt, Crash, NotConsented, Paused, Muted, CameraOff, Missing, Corrupt, Crash,
-	Crash, Overrun, Corrupt, Disconnected, Loss, Stall,
+	Crash, Overrun, Corrupt, Disconnected, Loss, Stall, NotConsented, Paused, Muted, CameraOff, Overrun,
 }
 
 // reason is a stretch in which something explains that there is no media.
@@ -81,7 +88,7 @@ func (p *placement) reasons(sp *span) reasons {
 		rs.add(rankDisconnected, Interval{sp.liveTo, sp.EndNS})
 	}
 	for _, e := range t.gaps {
-		if i := slices.Index(causeOf[rankOverrun:], gapCause(e)); i >= 0 {
+		if i := slices.Index(causeOf[rankOverrun:rankSealedConsent], gapCause(e)); i >= 0 {
 			rs.add(rankOverrun+rank(i), Interval{p.at(e.From), p.at(e.To)})
 		}
 	}
@@ -105,6 +112,9 @@ func (p *placement) lostReasons(rs *reasons, gs []*placed) {
 		if g.recovered {
 			rs.add(rankCrash, Interval{g.end, next})
 		}
+		if r, ok := g.sealedRank(); ok {
+			rs.add(r, Interval{g.end, next})
+		}
 		lost, iv := rankLost, Interval{g.start, g.end}
 		if g.contentNS() == 0 {
 			lost, iv.EndNS = rankOpen, next
@@ -118,6 +128,27 @@ func (p *placement) lostReasons(rs *reasons, gs []*placed) {
 			rs.add(lost+2, iv)
 		}
 	}
+}
+
+// sealedRank is what the reason for which the file was closed says about the hole behind it.
+func (g *placed) sealedRank() (rank, bool) {
+	if g.sealed == nil {
+		return 0, false
+	}
+	switch g.sealed.Reason {
+	case sealedConsent:
+		return rankSealedConsent, true
+	case sealedPaused:
+		return rankSealedPaused, true
+	case sealedDisk:
+		return rankSealedOverrun, true
+	case sealedMuted:
+		if g.codec().Kind() == media.Audio {
+			return rankSealedMuted, true
+		}
+		return rankSealedCameraOff, true
+	}
+	return 0, false
 }
 
 // How long it takes until something that ended the media becomes an event. A stretch of a hole that no event explains has

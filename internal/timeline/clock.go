@@ -103,12 +103,34 @@ func (c *rtpClock) window(after, through, q int64) []point {
 	return c.points[lo:max(lo, hi)]
 }
 
-// credible is the timed points that arrived in (after, through] and agree with the others of their epoch.
-func (c *rtpClock) credible(after, through int64) []point {
+// credible is the timed points that arrived in (after, through], agree with the others of their epoch, and carry the
+// sender's wall clock as it stood at now.
+func (c *rtpClock) credible(after, through, now int64) []point {
 	var all []point
 	for at := after + 1; ; {
-		_, kept, _ := fitLine(c.window(after, through, at), c.rate)
+		_, kept, _ := fitLine(oneSide(c.window(after, through, at), c.rate, now), c.rate)
 		all = append(all, kept...)
+		_, to := c.epoch(at)
+		if to > through {
+			return all
+		}
+		at = to
+	}
+}
+
+// lateness says of the packets that arrived in (after, through] how much later than captured, by the reports around
+// them, they came: conference clock − NTP clock − base, in nanoseconds.
+func (c *rtpClock) lateness(after, through, now, base int64) []sample {
+	var all []sample
+	for at := after + 1; ; {
+		near := c.window(after, through, at)
+		if line, _, ok := fitLine(oneSide(near, c.rate, now), c.rate); ok && !line.wild {
+			for _, p := range near {
+				if !p.timed {
+					all = append(all, sample{float64(p.arrival), float64(saturatingSub(saturatingSub(p.arrival, line.ntp(p.rtp)), base))})
+				}
+			}
+		}
 		_, to := c.epoch(at)
 		if to > through {
 			return all

@@ -24,6 +24,7 @@ type fit struct {
 	slope  float64 // relative deviation from the nominal rate
 	spread float64 // ns: how well the anchors agree
 	report bool    // at least one sender report is among them
+	wild   bool    // the anchors go by a rate that no clock has: their NTP or RTP times drift or were set
 }
 
 const (
@@ -34,6 +35,7 @@ const (
 	outlierFloor    = float64(time.Millisecond)
 	lonelySpread    = 10 * float64(time.Millisecond) // one first sender report has been seen 9.5 ms off
 	fewSpread       = 2 * float64(time.Millisecond)
+	wildSlope       = 600e-6 // what is believed of a clock, and a little for the anchors' noise
 )
 
 // fitLine fits the timed points of ps (in order of arrival) and returns those of them that lie on the line. ok is false
@@ -59,7 +61,8 @@ func fitLine(ps []point, rate uint32) (f fit, kept []point, ok bool) {
 		return fit{}, nil, false
 	}
 	if len(kept) >= minSlopeAnchors && extent(xs) >= minSlopeSpan {
-		f.slope = clamp(medianSlope(xs, ys), ppm500)
+		slope := medianSlope(xs, ys)
+		f.slope, f.wild = clamp(slope, ppm500), math.Abs(slope) > wildSlope
 	}
 	f.offset = median(residuals(xs, ys, f.slope, 0))
 	limit := max(3*median(absolute(residuals(xs, ys, f.slope, f.offset))), outlierFloor)
@@ -77,6 +80,40 @@ func fitLine(ps []point, rate uint32) (f fit, kept []point, ok bool) {
 		f.report = f.report || p.report
 	}
 	return f, kept, true
+}
+
+const (
+	stepLeast = 20 * float64(time.Millisecond) // by which a wall clock is set, to be told from a crystal's drift
+	stepNoise = 10 * float64(time.Millisecond) // how well the anchors beside it agree
+)
+
+// oneSide is the points on the side of the moment now (by arrival) of every step of the sender's wall clock among ps: two
+// anchors that agree, and behind them two others that agree and lie elsewhere.
+func oneSide(ps []point, rate uint32, now int64) []point {
+	var timed []int
+	for i, p := range ps {
+		if p.timed {
+			timed = append(timed, i)
+		}
+	}
+	gap := func(i, j int) float64 { // how much more NTP time than RTP time lies between two anchors
+		a, b := ps[timed[i]], ps[timed[j]]
+		return float64(saturatingSub(b.ntp, a.ntp)) - ticks(a.rtp, b.rtp, rate)
+	}
+	from, to := 0, len(ps)
+	for j := 2; j+1 < len(timed); j++ {
+		apart := math.Abs(ticks(ps[timed[j-1]].rtp, ps[timed[j]].rtp, rate))
+		if math.Abs(gap(j-1, j)) < stepLeast+mul(wildSlope, apart) || math.Abs(gap(j-2, j-1)) > stepNoise || math.Abs(gap(j, j+1)) > stepNoise {
+			continue
+		}
+		switch at := timed[j]; {
+		case ps[at].arrival > now:
+			to = min(to, at)
+		default:
+			from = max(from, at)
+		}
+	}
+	return ps[from:max(from, to)]
 }
 
 // ntp is the sender's NTP time of rtp.

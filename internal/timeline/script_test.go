@@ -155,6 +155,10 @@ type source struct {
 	everySR  time.Duration // 0: none
 	badFirst time.Duration // error of the first report's NTP
 	lieRTP   time.Duration // error of the RTP time of every report
+	liePPM   float64       // and by how many millionths of the time since born it grows
+	wallPPM  float64       // NTP clock against true time, since archive time 0
+	media    time.Duration // jitter of media, added to the delay of the packets that are told of
+	everyACT time.Duration // between packets with their time of capture; 0: none
 	noAnchor bool          // not even arrivals
 	lag      time.Duration // until a segment.opened is in the log
 
@@ -247,6 +251,7 @@ func (src *source) segment(first, end int64, reason string) string {
 		sealedEnd = last
 	}
 	opened, closed := src.captured(first)+src.delay+s.packet[src.kind], src.captured(end)+src.delay+s.packet[src.kind]
+	opened += src.late(src.media)
 	s.truth[g] = truth{src.captured(first), src.captured(end), 1 + src.ppm*1e-6}
 	s.addAt(opened+src.lag, src.who, events.SegmentOpened{
 		Segment: g, Track: src.id, SSRC: src.ssrc, Codec: string(src.codec), ClockRate: src.codec.ClockRate(), FirstRTP: first,
@@ -274,8 +279,17 @@ func (src *source) anchor(from, to time.Duration) {
 	for at := from; at < to; at += 15 * time.Second {
 		until := min(at+15*time.Second, to)
 		var as []events.Anchor
-		for t := at; t < until; t += 5 * time.Second {
-			as = append(as, events.Anchor{Kind: events.AnchorArrival, RTP: src.rtp(t), Arrival: scriptZero.Add(t + src.delay + src.script.packet[src.kind])})
+		{ // the best packet of the batch
+			t := at + (until-at)/2
+			arrival := t + src.delay + src.script.packet[src.kind] + src.late(src.media)/4 // the best of many packets
+			as = append(as, events.Anchor{Kind: events.AnchorArrival, RTP: src.rtp(t), Arrival: scriptZero.Add(arrival), RTTUS: src.rtt.Microseconds()})
+		}
+		if src.everyACT > 0 {
+			for t := at; t < until; t += src.everyACT {
+				ntp := scriptZero.Add(t + src.wallError(t))
+				arrival := t + src.delay + src.script.packet[src.kind] + src.late(src.media)
+				as = append(as, events.Anchor{Kind: events.AnchorACT, RTP: src.rtp(t), NTP: &ntp, Arrival: scriptZero.Add(arrival), RTTUS: src.rtt.Microseconds()})
+			}
 		}
 		if src.everySR > 0 {
 			as = append(as, src.reports(from, at, until)...)
@@ -298,18 +312,29 @@ func (src *source) reports(from, at, until time.Duration) []events.Anchor {
 		if t < at {
 			continue
 		}
-		ntp := scriptZero.Add(t + src.wall)
+		ntp := scriptZero.Add(t + src.wallError(t))
 		if i == 0 {
 			ntp = ntp.Add(src.badFirst)
 		}
-		arrival := t + src.srDelay
-		if src.jitter > 0 {
-			arrival += time.Duration(src.script.noise.Int64N(int64(src.jitter)))
-		}
+		arrival := t + src.srDelay + src.late(src.jitter)
+		lie := src.lieRTP + time.Duration(src.liePPM*1e-6*float64(t-src.born))
 		as = append(as, events.Anchor{
-			Kind: events.AnchorSR, RTP: src.rtp(t + src.lieRTP), NTP: &ntp, Arrival: scriptZero.Add(arrival), RTTUS: src.rtt.Microseconds(),
+			Kind: events.AnchorSR, RTP: src.rtp(t + lie), NTP: &ntp, Arrival: scriptZero.Add(arrival), RTTUS: src.rtt.Microseconds(),
 		})
 	}
+}
+
+// wallError is by how much the sender's wall clock is ahead at the true time t.
+func (src *source) wallError(t time.Duration) time.Duration {
+	return src.wall + time.Duration(src.wallPPM*1e-6*float64(t))
+}
+
+// late is a random delay below limit.
+func (src *source) late(limit time.Duration) time.Duration {
+	if limit <= 0 {
+		return 0
+	}
+	return time.Duration(src.script.noise.Int64N(int64(limit)))
 }
 
 // whole plays a source for the whole of [from, to).

@@ -20,9 +20,19 @@ type segment struct {
 	lost      Cause // named by consultation.completed or because its data make no sense; empty otherwise
 }
 
+// Reasons of segment.sealed that a timeline knows.
+const (
+	sealedRecovered = "recovered" // by a process that found no time to say so in an event of its own
+	sealedMuted     = "muted"
+	sealedPaused    = "paused"
+	sealedConsent   = "consent"
+	sealedDisk      = "disk"
+)
+
 func (g *segment) seal(e events.SegmentSealed) {
 	if g.sealed == nil {
 		g.sealed = &e
+		g.recovered = g.recovered || e.Reason == sealedRecovered
 	}
 }
 

@@ -1,6 +1,7 @@
 package timeline
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -26,13 +27,24 @@ const (
 	discord     = 250 * float64(time.Millisecond) // SSRCs of one sender that differ by more do not share a clock
 )
 
+// How much longer media of one SSRC may take than those of another of the same connection. Encoders differ by some tens
+// of milliseconds; what is more is doubted, and from a point on it is the reports that lie.
+const (
+	doubtful = 60 * float64(time.Millisecond)
+	outvoted = 200 * float64(time.Millisecond)
+)
+
+// ownError is what a place by one SSRC alone, without those that share its clock, is less exact.
+const ownError = 20 * float64(time.Millisecond)
+
 // stepped is how far an SSRC's own offset may lie from its sender's and be the same.
 const stepped = 100 * int64(time.Millisecond)
 
 // What a clip's error is at least made of.
 const (
-	unknownDelay = 10 * float64(time.Millisecond) // where no round-trip time is known
-	arrivalError = 50 * float64(time.Millisecond) // encoder, pacer and network jitter, which arrivals cannot tell apart
+	captureError = 40 * float64(time.Millisecond) // where only packets with media carry the sender's time: they wait for the encoder
+	unknownDelay = 50 * float64(time.Millisecond) // where no round-trip time is known
+	arrivalError = 60 * float64(time.Millisecond) // encoder, pacer and network jitter, which arrivals cannot tell apart
 )
 
 // A sender-report map that puts media later than early after their arrival, or earlier than late before it, is a lie.
@@ -59,7 +71,7 @@ type knot struct {
 	err        float64
 	ok         bool        // false: the SSRCs contradict each other, there is no offset
 	firm       bool        // there were anchors enough to tell a bad one
-	distrusted []*rtpClock // those that contradict the majority
+	distrusted []*rtpClock // those that contradict the majority, or their own media
 }
 
 // tie computes the knots of the offset: for each the lower envelope of arrival − NTP over its window, slewed from one
@@ -75,7 +87,9 @@ func (s *sender) tie() {
 			before := s.knots[n-1]
 			limit := mul(slewPerGrid, float64(i-before.index))
 			if d := k.offset - before.offset; math.Abs(d) < jumpLimit {
-				k.offset = before.offset + clamp(d, limit)
+				slewed := before.offset + clamp(d, limit)
+				k.err += math.Abs(k.offset - slewed)
+				k.offset = slewed
 			}
 		}
 		s.knots = append(s.knots, k)
@@ -110,9 +124,11 @@ func (s *sender) knot(index int64) (knot, bool) {
 	var voices [][]sample // by clock
 	var clocks []*rtpClock
 	var means []float64
+	reported := false
 	for _, c := range s.clocks {
 		var ss []sample
-		for _, p := range c.credible(at-knotBack, at+knotOn) {
+		for _, p := range c.credible(at-knotBack, at+knotOn, at) {
+			reported = reported || p.report
 			ss = append(ss, sample{float64(p.arrival), float64(saturatingSub(p.arrival-p.ntp, s.base))})
 		}
 		if len(ss) > 0 {
@@ -134,8 +150,50 @@ func (s *sender) knot(index int64) (knot, bool) {
 	k.ok, k.firm = true, len(longest(voices)) >= minSlopeAnchors
 	k.offset = e.y(float64(at)) - rtt/2
 	k.err = e.spread/2 + delayError(rtt)
+	if !reported {
+		k.err += captureError
+	}
+	s.outvote(&k, e.y(float64(at)))
 	return k, true
 }
+
+// outvote distrusts the reports of clocks whose media, by what they say, take much longer or shorter than those of the
+// clock that is most believable: packets of one connection travel together, so it is the reports that lie. offset is that
+// of the reports' arrivals.
+func (s *sender) outvote(k *knot, offset float64) {
+	at := k.index * grid
+	type lateness struct {
+		clock *rtpClock
+		by    float64
+	}
+	var all []lateness
+	for _, c := range s.clocks {
+		if slices.Contains(k.distrusted, c) {
+			continue
+		}
+		if ss := c.lateness(at-knotBack, at+knotOn, at, s.base); len(ss) >= minLateness {
+			all = append(all, lateness{c, under(ss, offsetSlopeSpan).y(float64(at)) - offset})
+		}
+	}
+	if len(all) < 2 {
+		return
+	}
+	best := slices.MinFunc(all, func(a, b lateness) int { return cmp.Compare(math.Abs(a.by), math.Abs(b.by)) })
+	doubt := 0.0
+	for _, l := range all {
+		if by := math.Abs(l.by - best.by); by > outvoted {
+			k.distrusted = append(k.distrusted, l.clock)
+		} else {
+			doubt = max(doubt, by)
+		}
+	}
+	if doubt > doubtful {
+		k.err += doubt // whose it is cannot be told
+	}
+}
+
+// minLateness is how many arrivals it takes to say how long media take: one may have been held up.
+const minLateness = 2
 
 // split parts the clocks that are not trusted from the voices of those that are.
 func split(clocks []*rtpClock, voices [][]sample, trusted []bool) (distrusted []*rtpClock, rest [][]sample) {
@@ -217,6 +275,8 @@ type shift struct {
 	offset int64 // conference clock − NTP clock, ns
 	slope  float64
 	err    float64
+	// stepped says that the offset was set to another value between the knots: it is neither of theirs, nor between them.
+	stepped bool
 }
 
 // shift interpolates the knots around at. ok is false when no knot that may be used is known, or c contradicts it.
@@ -244,7 +304,8 @@ func (s *sender) shift(at int64, c *rtpClock) (shift, bool) {
 	a, b := around[0], around[1]
 	slope := (b.offset - a.offset) / float64((b.index-a.index)*grid)
 	offset := a.offset + mul(slope, float64(at-a.index*grid))
-	return shift{s.base + round(offset), clamp(slope, ppm500), max(a.err, b.err)}, true
+	stepped := math.Abs(b.offset-a.offset) > jumpLimit
+	return shift{s.base + round(offset), clamp(slope, ppm500), max(a.err, b.err), stepped}, true
 }
 
 // place is where a file lies in archive time.
@@ -280,7 +341,7 @@ type frame struct {
 
 func (s *sender) look(c *rtpClock, f frame) place {
 	p := s.byArrival(c, f)
-	if line, kept, ok := fitLine(f.near, c.rate); ok {
+	if line, kept, ok := fitLine(oneSide(f.near, c.rate, f.arrival), c.rate); ok && !line.wild {
 		if q, ok := s.byReports(c, line, kept, f); ok && q.start <= p.start+early && q.start >= p.start-late {
 			return q
 		}
@@ -298,7 +359,7 @@ func (s *sender) byReports(c *rtpClock, line fit, kept []point, f frame) (place,
 		if sh, ok = s.shift(start, c); !ok {
 			return place{}, false
 		}
-		if abs(saturatingSub(sh.offset, own.offset)) > stepped {
+		if abs(saturatingSub(sh.offset, own.offset)) > stepped || sh.stepped {
 			sh = own
 		}
 		start = saturatingSub(ntp, -sh.offset)
@@ -323,7 +384,7 @@ func (s *sender) ownShift(kept []point, f frame) shift {
 	}
 	e := under(ss, offsetSlopeSpan)
 	rtt := s.leastRTT(f.arrival-memory, kept[len(kept)-1].arrival)
-	return shift{offset: base + round(e.y(float64(f.arrival))-rtt/2), err: float64(stepped) + e.spread/2 + delayError(rtt)}
+	return shift{offset: base + round(e.y(float64(f.arrival))-rtt/2), err: ownError + e.spread/2 + delayError(rtt)}
 }
 
 // byArrival places by the packets that came soonest. It always has an answer: the segment's own first packet.

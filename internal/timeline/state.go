@@ -16,6 +16,7 @@ type State struct {
 	first        time.Time // of the first event
 	newest       time.Time // latest time of the events that matter to a timeline
 	policy       events.Policy
+	reindexed    bool      // rebuilt from files: no consent is known
 	joined       time.Time // first participant.joined: archive time 0; zero before
 	ended        time.Time // zero while the consultation is not ended
 	epoch        int       // of the newest conference.hosted
@@ -110,6 +111,8 @@ func concerns(e events.Event) bool {
 // fold hands the event to the function for its noun. Types that say nothing about media only leave a marker.
 func (s *State) fold(ev events.Stored) {
 	switch e := ev.Event.(type) {
+	case events.ConsultationReindexed:
+		s.reindexed = true
 	case events.ConsultationScheduled:
 		s.policy = e.Policy
 	case events.ConsultationOpened:
@@ -119,7 +122,7 @@ func (s *State) fold(ev events.Stored) {
 	case events.ConsultationReopened:
 		s.ended = time.Time{}
 	case events.ConsultationCompleted:
-		s.complete(e)
+		s.Miss(e.Missing)
 	case events.ConferenceHosted:
 		s.host(ev, e)
 	case events.RecordingPaused:
@@ -177,7 +180,9 @@ func (s *State) foldConnection(ev events.Stored) {
 	case events.ConnectionPairSelected:
 		s.connection(e.Connection, ev.Participant).link.turn(ev, true)
 	case events.ConnectionTimedOut:
-		s.connection(e.Connection, ev.Participant).link.turn(ev, false)
+		if e.Connection != "" {
+			s.connection(e.Connection, ev.Participant).link.turn(ev, false)
+		}
 	case events.ConnectionClosed:
 		s.closeConnection(s.connection(e.Connection, ev.Participant), ev)
 	}
@@ -194,7 +199,11 @@ func (s *State) closeConnection(c *connection, ev events.Stored) {
 func (s *State) foldTrack(ev events.Stored) {
 	switch e := ev.Event.(type) {
 	case events.TrackStarted:
-		s.track(e.Track, ev.Participant).start(ev.Time, e, s.connection(e.Connection, ev.Participant))
+		var c *connection // none is known of a consultation that was rebuilt from files
+		if e.Connection != "" {
+			c = s.connection(e.Connection, ev.Participant)
+		}
+		s.track(e.Track, ev.Participant).start(ev.Time, e, c)
 	case events.TrackEnded:
 		s.track(e.Track, ev.Participant).end(ev.Time, e.Reason)
 	case events.TrackMuted:
@@ -288,9 +297,10 @@ func (s *State) host(ev events.Stored, e events.ConferenceHosted) {
 	}
 }
 
-// complete is consultation.completed: what it names as missing is missing unless it is stored afterwards.
-func (s *State) complete(e events.ConsultationCompleted) {
-	for _, m := range e.Missing {
+// Miss takes in what consultation.completed names as missing, or is about to: it is missing unless it is stored
+// afterwards.
+func (s *State) Miss(missing []events.MissingSegment) {
+	for _, m := range missing {
 		g := s.segment(m.Segment)
 		g.stored = nil
 		g.lost = lostCause(m.Cause)

@@ -11,6 +11,7 @@ package timeline
 import (
 	"time"
 
+	"consilium/internal/events"
 	"consilium/internal/media"
 )
 
@@ -18,10 +19,11 @@ import (
 // the first participant.joined, DurationNS is the end of the archive. Every slice is non-nil, so that it encodes as [].
 type Timeline struct {
 	Consultation string        `json:"consultation"`
-	StartTime    time.Time     `json:"startTime"`    // archive time 0 on the conference clock, UTC
-	DurationNS   int64         `json:"durationNs"`   // ≥ 0
-	Participants []Participant `json:"participants"` // by first invitation
-	Markers      []Marker      `json:"markers"`      // by seq
+	Policy       events.Policy `json:"policy,omitempty"` // empty when it is not known: rebuilt from files
+	StartTime    time.Time     `json:"startTime"`        // archive time 0 on the conference clock, UTC
+	DurationNS   int64         `json:"durationNs"`       // ≥ 0
+	Participants []Participant `json:"participants"`     // by first invitation
+	Markers      []Marker      `json:"markers"`          // by seq
 }
 
 // Interval is a half-open stretch of archive time: StartNS is in it, EndNS is not. EndNS > StartNS.

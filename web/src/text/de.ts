@@ -253,6 +253,7 @@ export const de: Record<Key, string> = {
   "events.column.what": "Was geschah",
 
   "event.somebody": "Jemand",
+  "event.consultation.reindexed": "Das Protokoll ging verloren; dieser Verlauf wurde aus {n} Aufnahmen neu erstellt.",
   "event.consultation.scheduled": "Die Konsultation wurde geplant.",
   "event.consultation.opened": "Die Konsultation wurde eröffnet.",
   "event.consultation.ended.closed": "Die Konsultation wurde beendet.",

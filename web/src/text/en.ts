@@ -258,6 +258,7 @@ export const en = {
   "events.column.what": "What happened",
 
   "event.somebody": "Somebody",
+  "event.consultation.reindexed": "The log was lost: this history was rebuilt from {n} recording files.",
   "event.consultation.scheduled": "The consultation was planned.",
   "event.consultation.opened": "The consultation was opened.",
   "event.consultation.ended.closed": "The consultation was ended.",
