@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"consilium/internal/consultation"
@@ -25,8 +26,12 @@ type closing struct {
 	failures    int       // attempts that failed in a row
 }
 
-// missingCause names a segment that did not reach the blob store in time.
-const missingCause = "not_stored"
+// Causes of segments that are named as missing.
+const (
+	missingNotStored = "not_stored" // it did not reach the blob store in time
+	missingCrash     = "crash"      // the process that wrote it died, and no file of it was found
+	missingCorrupt   = "corrupt"    // its file is not what was sealed
+)
 
 // checkCompletion completes an ended consultation when every segment is stored, or after Config.GiveUp without those
 // that are not.
@@ -36,7 +41,7 @@ func (c *Conference) checkCompletion(now time.Time) {
 		return
 	}
 	giveUp := now.Sub(c.state.EndedAt) > c.m.cfg.GiveUp
-	if !giveUp && len(c.state.Unstored()) > 0 {
+	if !giveUp && c.awaited(c.state) {
 		return
 	}
 	c.closing.trying, c.closing.triedAt = true, now
@@ -64,7 +69,7 @@ func (c *Conference) complete(ctx context.Context, giveUp bool, roles map[string
 	if err != nil {
 		return fmt.Errorf("read consultation: %w", err)
 	}
-	if !giveUp && len(consultation.Fold(history).Unstored()) > 0 {
+	if !giveUp && c.awaited(consultation.Fold(history)) {
 		return consultation.ErrNotComplete // before anything is stored for nothing
 	}
 	sheet, err := c.m.storeSheet(ctx, c.id, roles)
@@ -77,16 +82,12 @@ func (c *Conference) complete(ctx context.Context, giveUp bool, roles map[string
 	}
 	decide := func(history []events.Stored) ([]events.Draft, error) {
 		cmd := consultation.Complete{Epoch: c.epoch, Sheet: sheet, Quality: quality}
-		if giveUp {
-			for _, g := range consultation.Fold(history).Unstored() {
-				cmd.Missing = append(cmd.Missing, events.MissingSegment{Segment: g.ID, Cause: missingCause})
-			}
+		if state := consultation.Fold(history); giveUp || !c.awaited(state) {
+			cmd.Missing = c.missing(state)
 		}
-		tl, err := timeline.Build(history, history[len(history)-1].Seq)
-		if err != nil {
-			return nil, fmt.Errorf("account for tracks: %w", err)
+		if cmd.Tracks, err = accounts(history, cmd.Missing); err != nil {
+			return nil, err
 		}
-		cmd.Tracks = tl.Accounts()
 		return consultation.Deciding(cmd, c.m.By(""))(history)
 	}
 	if _, err := c.m.deps.Appender.Command(ctx, c.id, decide); err != nil {
@@ -94,6 +95,46 @@ func (c *Conference) complete(ctx context.Context, giveUp bool, roles map[string
 	}
 	c.quality.remove()
 	return nil
+}
+
+// awaited says whether a segment may still come that is not stored. What is damaged will not.
+func (c *Conference) awaited(s *consultation.State) bool {
+	unstored := s.Unstored()
+	if len(unstored) == 0 {
+		return false
+	}
+	damaged := c.m.deps.Spool.Damaged(c.id)
+	return slices.ContainsFunc(unstored, func(g consultation.Segment) bool { return !slices.Contains(damaged, g.ID) })
+}
+
+// missing names what is not stored, with the cause as far as it is known.
+func (c *Conference) missing(s *consultation.State) []events.MissingSegment {
+	damaged, pending := c.m.deps.Spool.Damaged(c.id), c.m.deps.Spool.Pending(c.id)
+	var all []events.MissingSegment
+	for _, g := range s.Unstored() {
+		m := events.MissingSegment{Segment: g.ID, Cause: missingNotStored}
+		switch {
+		case slices.Contains(damaged, g.ID):
+			m.Cause = missingCorrupt
+		case !g.Sealed && g.Epoch < c.epoch && !slices.Contains(pending, g.ID):
+			m.Cause = missingCrash
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// accounts reconciles all tracks as they are when the named segments are missing: the timeline of consultation.completed
+// itself is that of the archive, so the two agree.
+func accounts(history []events.Stored, missing []events.MissingSegment) ([]events.TrackAccount, error) {
+	var state timeline.State
+	for _, e := range history {
+		if err := state.Apply(e); err != nil {
+			return nil, fmt.Errorf("account for tracks: %w", err)
+		}
+	}
+	state.Miss(missing)
+	return state.Place().Accounts(), nil
 }
 
 func rolesOf(s *consultation.State) map[string]string {

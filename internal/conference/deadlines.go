@@ -18,6 +18,7 @@ type deadlines struct {
 
 // Stable failure codes of connection.timed_out.
 const (
+	codeOffer = "SIGNALING-TIMEOUT"
 	codeICE   = "ICE-TIMEOUT"
 	codeDTLS  = "DTLS-FAIL"
 	codeMedia = "MEDIA-TIMEOUT"
@@ -47,6 +48,7 @@ func (d deadlines) overdue(now time.Time, cfg Config, sends bool) (phase, code s
 func (c *Conference) onTick() {
 	now := c.m.deps.Now()
 	for _, s := range c.seats {
+		c.checkOffer(s, now)
 		c.checkConnecting(s, now)
 		c.checkLost(s, now)
 	}
@@ -55,6 +57,22 @@ func (c *Conference) onTick() {
 	c.checkAbandoned(now)
 	c.checkIdle(now)
 	c.checkCompletion(now)
+}
+
+// checkOffer notices a screen that is open and joined and never offers anything: its page is stuck, and nobody would know
+// why there is no picture.
+func (c *Conference) checkOffer(s *seat, now time.Time) {
+	switch {
+	case s.client == nil || s.peer != nil || !c.present(s.participant):
+		s.silentSince = time.Time{}
+	case s.silentSince.IsZero():
+		s.silentSince, s.silenceTold = now, false
+	case !s.silenceTold && now.Sub(s.silentSince) > c.m.cfg.Signaling:
+		s.silenceTold = true
+		c.fact(s.participant, events.ConnectionTimedOut{
+			Phase: events.PhaseSignaling, AfterMS: now.Sub(s.silentSince).Milliseconds(), Code: codeOffer,
+		})
+	}
 }
 
 func (c *Conference) checkConnecting(s *seat, now time.Time) {

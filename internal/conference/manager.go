@@ -32,6 +32,7 @@ type Config struct {
 	QualityDir string // where quality samples are gathered
 	Recorder   recorder.Config
 	Grace      time.Duration // how long a participant whose connection is lost stays present; default 30 s
+	Signaling  time.Duration // from joining, with a screen open, to the first offer; default 15 s
 	ICETimeout time.Duration // from the first offer to a connected ICE; default 30 s
 	DTLS       time.Duration // from connected ICE to keys; default 10 s
 	FirstMedia time.Duration // from keys to the first packet; default 10 s
@@ -47,6 +48,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	set(&c.Grace, 30*time.Second)
+	set(&c.Signaling, 15*time.Second)
 	set(&c.ICETimeout, 30*time.Second)
 	set(&c.DTLS, 10*time.Second)
 	set(&c.FirstMedia, 10*time.Second)

@@ -47,6 +47,8 @@ type seat struct {
 	muted       map[media.Source]bool
 	deadlines   deadlines
 	pair        events.ConnectionPairSelected // the newest, to report changes only
+	silentSince time.Time                     // since when a joined screen is open without an offer; zero while it is not so
+	silenceTold bool                          // and that this was reported
 }
 
 // Visitor says who comes and from where.

@@ -23,10 +23,7 @@ type track struct {
 	rec     *recorder.Recorder
 	held    string // why the recorder writes nothing, "" while it writes
 
-	health    string    // as ParticipantView.Recorded
-	bytes     int64     // what the recorder had written when it was looked at last
-	grewAt    time.Time // when that last grew
-	startedAt time.Time
+	health health
 }
 
 // Reasons why a recorder is held, as segment.sealed spells them.
@@ -53,7 +50,7 @@ func (c *Conference) onPublication(s *seat, p *sfu.Publication) {
 	if s.deadlines.media.IsZero() {
 		s.deadlines.media = now
 	}
-	t := &track{id: events.NewID(), owner: s.participant, pub: p, source: p.Source(), startedAt: now, grewAt: now}
+	t := &track{id: events.NewID(), owner: s.participant, pub: p, source: p.Source()}
 	if t.source == "" {
 		participant, _ := c.state.Participant(s.participant)
 		t.source = sourceOf(participant.Role, p.Kind())
@@ -152,9 +149,6 @@ func (c *Conference) applyGateTo(t *track) {
 	default:
 		t.rec.Pause(held)
 	}
-	if held == "" && t.held != "" {
-		t.grewAt = c.m.deps.Now()
-	}
 	t.held = held
 }
 
@@ -188,24 +182,30 @@ func (c *Conference) record(t *track) {
 			Room: c.id, Owner: t.owner, ID: t.id, Codec: t.pub.Codec(), CaptureTimeID: t.pub.CaptureTimeExtension(),
 		},
 		t.pub.RequestKeyframe,
-		func(report recorder.Report) { c.onReport(t.owner, report) },
+		func(report recorder.Report) { c.onReport(t, report) },
 		c.log)
 	if err != nil {
 		c.log.Error("recorder cannot start", "track", t.id, "error", err)
-		t.health = recordedFailed
+		t.health.dead = true
 		return
 	}
-	t.rec, t.grewAt = r, c.m.deps.Now()
+	t.rec = r
 	t.pub.SubscribeSince(r, c.state.RecordableSince(t.owner))
 }
 
 // onReport turns what a recorder did into facts. It is called from the recorder's goroutine, in order.
-func (c *Conference) onReport(owner string, report recorder.Report) {
+func (c *Conference) onReport(t *track, report recorder.Report) {
 	for _, e := range factsOf(report) {
-		c.fact(owner, e)
+		c.fact(t.owner, e)
 	}
-	if sealed, ok := report.(recorder.Sealed); ok {
-		c.m.deps.Spool.Add(sealed.Segment)
+	switch r := report.(type) {
+	case recorder.Sealed:
+		c.m.deps.Spool.Add(r.Segment)
+	case recorder.Gap:
+		if r.Cause == recorder.CauseOverrun {
+			now := c.m.deps.Now()
+			c.box.post(func() { t.health.lostAt = now })
+		}
 	}
 }
 
@@ -278,27 +278,13 @@ func (c *Conference) checkStall(t *track, now time.Time) {
 	}
 }
 
-// diskSilence is how long packets may come without a byte reaching the disk before the screen says so in red.
-const diskSilence = 4 * time.Second
-
+// checkHealth looks at whether bytes of the track reach the disk, and has the screens changed when that changes.
 func (c *Conference) checkHealth(t *track, now time.Time) {
-	health := recordedNo
-	if t.rec != nil && t.held == "" {
-		if n := t.rec.Bytes(); n != t.bytes {
-			t.bytes, t.grewAt = n, now
-		}
-		switch {
-		case now.Sub(t.grewAt) > diskSilence && now.Sub(t.pub.LastPacket()) < diskSilence:
-			health = recordedFailed
-		case t.bytes > 0:
-			health = recordedYes
-		default:
-			health = recordedWaiting
-		}
-	} else if t.rec == nil && t.health == recordedFailed {
-		health = recordedFailed
+	seen := sight{writing: t.rec != nil && t.held == "", newest: t.pub.LastPacket()}
+	if t.rec != nil {
+		seen.bytes = t.rec.Bytes()
 	}
-	if health != t.health {
-		t.health, c.shown = health, true
+	if t.health.look(now, seen) {
+		c.shown = true
 	}
 }

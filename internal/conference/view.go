@@ -88,7 +88,7 @@ func (c *Conference) viewOf(p consultation.Participant) ParticipantView {
 	}
 	for _, t := range c.tracksOf(p.ID) {
 		pv.Tracks = append(pv.Tracks, TrackView{ID: t.id, Kind: t.pub.Kind(), Source: t.source, Muted: t.muted})
-		pv.Recorded = worseRecorded(pv.Recorded, t.health)
+		pv.Recorded = worseRecorded(pv.Recorded, t.health.word)
 	}
 	return pv
 }

@@ -51,6 +51,7 @@ type Participant struct {
 type Segment struct {
 	ID     string
 	Track  string
+	Epoch  int // of the process that wrote it
 	Sealed bool
 	Stored bool
 }
@@ -256,7 +257,8 @@ func (s *State) Evolve(e events.Stored) {
 func (s *State) evolveArtefacts(e events.Stored) {
 	switch ev := e.Event.(type) {
 	case events.SegmentOpened:
-		s.segment(ev.Segment).Track = ev.Track
+		g := s.segment(ev.Segment)
+		g.Track, g.Epoch = ev.Track, s.Epoch
 	case events.SegmentSealed:
 		s.segment(ev.Segment).Sealed = true
 	case events.SegmentRecovered:
