@@ -98,7 +98,7 @@ func TestReportsOfARecorderBecomeFacts(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d := cmp.Diff([]events.Event{tt.want}, factsOf(tt.report)); d != "" {
+			if d := cmp.Diff([]events.Event{tt.want}, FactsOf(tt.report)); d != "" {
 				t.Fatal(d)
 			}
 		})

@@ -195,7 +195,7 @@ func (c *Conference) record(t *track) {
 
 // onReport turns what a recorder did into facts. It is called from the recorder's goroutine, in order.
 func (c *Conference) onReport(t *track, report recorder.Report) {
-	for _, e := range factsOf(report) {
+	for _, e := range FactsOf(report) {
 		c.fact(t.owner, e)
 	}
 	switch r := report.(type) {
@@ -209,8 +209,8 @@ func (c *Conference) onReport(t *track, report recorder.Report) {
 	}
 }
 
-// factsOf names the events for one report.
-func factsOf(report recorder.Report) []events.Event {
+// FactsOf names the events for one report. Tests that run a recorder without a conference write the same log with it.
+func FactsOf(report recorder.Report) []events.Event {
 	switch r := report.(type) {
 	case recorder.Opened:
 		return []events.Event{openedFact(r.Segment)}
