@@ -19,6 +19,7 @@ import (
 	"consilium/internal/conference"
 	"consilium/internal/config"
 	"consilium/internal/directory"
+	"consilium/internal/disk"
 	"consilium/internal/events/appender"
 	"consilium/internal/events/natslog"
 	"consilium/internal/jobs"
@@ -53,6 +54,9 @@ type live struct {
 	appender  *appender.Appender
 	manager   *conference.Manager
 	projector *store.Projector
+	disk      *disk.Watch
+
+	databaseDir string // of the private database, "" when it is elsewhere
 }
 
 // serve runs live until ctx ends, and stops it in reverse order.
@@ -67,6 +71,7 @@ func serve(ctx context.Context, cfg config.Live, logger *slog.Logger) (err error
 		{"data folder", l.makeFolders},
 		{"stores", l.startStores},
 		{"read model", l.startReadModel},
+		{"disk watch", l.watchDisk},
 		{"conferences", l.startConferences},
 		{"http", l.startHTTP},
 	} {
@@ -188,7 +193,7 @@ func (l *live) connectLog(ctx context.Context, embedded *natslog.Embedded) (err 
 func (l *live) connectDatabase(ctx context.Context, pg *localpg.Cluster) (err error) {
 	dsn := l.cfg.DatabaseURL
 	if pg != nil {
-		dsn = pg.DSN()
+		dsn, l.databaseDir = pg.DSN(), pg.Dir()
 	}
 	ctx = context.WithoutCancel(ctx)
 	if l.pool, err = pgxpool.New(ctx, dsn); err != nil {
@@ -246,7 +251,7 @@ func (l *live) startConferences(ctx context.Context) error {
 
 func (l *live) newManager(sw *sfu.SFU, sp *spool.Spool, syncer *recorder.Syncer, reg prometheus.Registerer) (*conference.Manager, error) {
 	return conference.New(conference.Config{
-		Node: l.cfg.Node, URL: l.cfg.BaseURL(), QualityDir: l.qualityDir(),
+		Node: l.cfg.Node, URL: l.cfg.BaseURL(), QualityDir: l.qualityDir(), Room: l.disk.Room,
 		Recorder: recorder.Config{
 			Dir: l.spoolDir(), Rotate: l.cfg.SegmentLength, Syncer: syncer, Now: l.now, Registerer: reg,
 		},
@@ -263,7 +268,7 @@ func (l *live) startHTTP(ctx context.Context) error {
 	}, api.Deps{
 		Manager: l.manager, Log: l.log, Queries: store.NewQueries(l.pool), Projector: l.projector,
 		Directory: directory.New(l.pool), Blobs: l.blobs, Jobs: l.queue, Auth: l.authority, Metrics: l.metrics.Handler(),
-		Pages: web.Files(), Built: web.Built, Ready: l.ready, Now: l.now, Logger: l.logger,
+		Pages: web.Files(), Built: web.Built, Disk: l.disk, Ready: l.ready, Now: l.now, Logger: l.logger,
 	})
 	if err != nil {
 		return err

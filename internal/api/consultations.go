@@ -90,6 +90,11 @@ func (s *Server) schedule(ctx context.Context, in *struct {
 	if _, err := consultation.Decide(&consultation.State{}, cmd, s.deps.Now()); err != nil {
 		return nil, s.fail(err) // before names are kept for nothing
 	}
+	if cmd.Policy != events.PolicyForbidden {
+		if err := s.deps.Disk.Room(); err != nil {
+			return nil, s.fail(err)
+		}
+	}
 	entry := directory.Consultation{
 		ID: id, Title: in.Body.Title, ExternalRef: in.Body.ExternalRef, Language: in.Body.Language, TimeZone: in.Body.TimeZone,
 		Participants: people,

@@ -12,6 +12,7 @@ import (
 	"consilium/internal/conference"
 	"consilium/internal/consultation"
 	"consilium/internal/directory"
+	"consilium/internal/disk"
 	"consilium/internal/media/sfu"
 	"consilium/internal/signaling"
 	"consilium/internal/store"
@@ -74,6 +75,7 @@ var sentences = []sentence{
 	{consultation.ErrNotEnded, http.StatusConflict, "not_ended", "The consultation has not ended."},
 	{consultation.ErrNotComplete, http.StatusConflict, "not_complete", "The recording is not complete yet. An archive follows by itself."},
 	{consultation.ErrArchivePending, http.StatusConflict, "archive_pending", "An archive is being made already."},
+	{disk.ErrFull, http.StatusInsufficientStorage, "insufficient_storage", "There is too little storage left to record another consultation. Please tell the people who run this service."},
 	{conference.ErrNotJoined, http.StatusConflict, "not_joined", "Join first."},
 	{conference.ErrNoConnection, http.StatusNotFound, "unknown_connection", "There is no such connection any more."},
 	{conference.ErrShutdown, http.StatusServiceUnavailable, "stopping", "The server is stopping. Please try again in a moment."},

@@ -18,6 +18,7 @@ import (
 	"consilium/internal/blob"
 	"consilium/internal/conference"
 	"consilium/internal/directory"
+	"consilium/internal/disk"
 	"consilium/internal/events"
 	"consilium/internal/jobs"
 	"consilium/internal/signaling"
@@ -48,6 +49,7 @@ type Deps struct {
 	Directory *directory.Directory
 	Blobs     *blob.Store
 	Jobs      *jobs.Queue
+	Disk      *disk.Watch
 	Auth      *auth.Authority
 	Metrics   http.Handler
 	Pages     fs.FS       // the built front end
@@ -71,7 +73,7 @@ const projected = 2 * time.Second
 // New wires the routes.
 func New(cfg Config, deps Deps) (*Server, error) {
 	if deps.Manager == nil || deps.Log == nil || deps.Queries == nil || deps.Projector == nil || deps.Directory == nil ||
-		deps.Blobs == nil || deps.Jobs == nil || deps.Auth == nil || deps.Logger == nil || deps.Now == nil {
+		deps.Blobs == nil || deps.Jobs == nil || deps.Disk == nil || deps.Auth == nil || deps.Logger == nil || deps.Now == nil {
 		return nil, errors.New("api: a dependency is missing")
 	}
 	if cfg.JoinTTL == 0 {
@@ -129,6 +131,7 @@ func (s *Server) routeREST() {
 	s.routeControl(a)
 	s.routeHistory(a)
 	s.routeArchives(a)
+	s.routeStorage(a)
 	s.describeOthers(a.OpenAPI())
 	s.mux.Handle("POST "+prefix+"/session", http.HandlerFunc(s.openSession))
 	s.mux.Handle("GET "+prefix+"/signaling", s.signaling)

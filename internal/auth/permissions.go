@@ -49,6 +49,7 @@ const (
 	ViewManifest       Action = "read an archive's manifest and tracks of text"
 	Join               Action = "take part in the conference"
 	Publish            Action = "send audio and video"
+	ViewStorage        Action = "see how much storage is left"
 )
 
 // Scope is how far a permission reaches.
@@ -138,6 +139,9 @@ var table = []rule{
 	}},
 	{action: Publish, covers: "POST /consultations/{id}/whip; offers on the WebSocket", personal: true, may: map[string]Scope{
 		RoleClinician: Own, RolePatient: Own, RoleInterpreter: Own, RoleDevice: Own,
+	}},
+	{action: ViewStorage, covers: "GET /storage", may: map[string]Scope{
+		RoleCompliance: Any, RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
 	}},
 }
 

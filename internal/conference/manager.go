@@ -30,6 +30,8 @@ type Config struct {
 	Node       string // name of this process's node, part of event sources
 	URL        string // where other nodes and browsers reach it
 	QualityDir string // where quality samples are gathered
+	// Room says why no recorded consultation may be scheduled or opened now; nil: there is always room.
+	Room     func() error
 	Recorder   recorder.Config
 	Grace      time.Duration // how long a participant whose connection is lost stays present; default 30 s
 	Signaling  time.Duration // from joining, with a screen open, to the first offer; default 15 s
@@ -118,7 +120,7 @@ func New(cfg Config, deps Deps) (*Manager, error) {
 
 // By stamps commands of this node with the actor who wants them.
 func (m *Manager) By(actor string) consultation.By {
-	return consultation.By{Source: m.cfg.Source(), Actor: actor, Now: m.deps.Now}
+	return consultation.By{Source: m.cfg.Source(), Actor: actor, Now: m.deps.Now, Room: m.cfg.Room}
 }
 
 // Command appends what follows from a command and waits, for a while, until a conference that is loaded here has seen

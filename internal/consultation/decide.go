@@ -56,6 +56,8 @@ type By struct {
 	Source string // event source, "/live/NODE"
 	Actor  string // participant or subject id, or empty for the system itself
 	Now    func() time.Time
+	// Room, when set, says why no recorded consultation may begin now. What has begun goes on.
+	Room func() error
 }
 
 // Deciding makes the function that the appender calls with the history: it folds, decides and stamps.
@@ -66,6 +68,11 @@ func Deciding(c Command, by By) func(history []events.Stored) ([]events.Draft, e
 		if err != nil {
 			return nil, err
 		}
+		if by.Room != nil && beginsRecorded(changes) {
+			if err := by.Room(); err != nil {
+				return nil, err
+			}
+		}
 		drafts := make([]events.Draft, 0, len(changes))
 		for _, change := range changes {
 			d := events.NewDraft(by.Source, now, change.Event)
@@ -74,6 +81,20 @@ func Deciding(c Command, by By) func(history []events.Stored) ([]events.Draft, e
 		}
 		return drafts, nil
 	}
+}
+
+// beginsRecorded says whether changes schedule or open a consultation of which anything will be written.
+func beginsRecorded(changes []Change) bool {
+	return slices.ContainsFunc(changes, func(c Change) bool {
+		switch e := c.Event.(type) {
+		case events.ConsultationScheduled:
+			return e.Policy != events.PolicyForbidden
+		case events.ConsultationOpened:
+			return e.Policy != events.PolicyForbidden
+		default:
+			return false
+		}
+	})
 }
 
 // Schedule creates the consultation.

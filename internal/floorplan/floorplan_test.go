@@ -50,6 +50,7 @@ var plan = map[string]int{
 	"internal/timeline":     pure,
 
 	"internal/directory":       edge,
+	"internal/disk":            edge,
 	"internal/events/appender": edge,
 	"internal/events/natslog":  edge,
 	"internal/jobs":            edge,
