@@ -85,6 +85,11 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err := worker.Close(); err != nil {
+			logger.Warn("work folder not removed", "error", err)
+		}
+	}()
 	version, err := tool.Version(ctx)
 	if err != nil {
 		logger.Warn("archives will fail until this is mended", "error", err)

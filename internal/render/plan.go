@@ -106,18 +106,16 @@ type Chunk struct {
 	Frames int64
 }
 
-// Chunks cuts the scenes into chunks of nearly the same length, in order. A plan without a picture has none.
+// Chunks cuts the scenes every half a minute from their beginning, in order: so a chunk stays what it is when the scene
+// that it lies in turns out to last longer. A plan without a picture has none.
 func (p *Plan) Chunks() []Chunk {
 	if !p.Profile.Video {
 		return nil
 	}
 	var all []Chunk
 	for i, s := range p.Scenes {
-		n := (s.End - s.Start + maxChunk - 1) / maxChunk
-		for k := range n {
-			from := s.Start + (s.End-s.Start)*k/n
-			to := s.Start + (s.End-s.Start)*(k+1)/n
-			all = append(all, Chunk{Scene: i, Start: from, Frames: to - from})
+		for at := s.Start; at < s.End; at += maxChunk {
+			all = append(all, Chunk{Scene: i, Start: at, Frames: min(maxChunk, s.End-at)})
 		}
 	}
 	return all

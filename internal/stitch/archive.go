@@ -32,12 +32,12 @@ const lengthTolerance = 50 * time.Millisecond
 
 // mux puts pieces, sound and chapters together, without encoding anything again, and checks what came of it.
 func (w *Worker) mux(ctx context.Context, j *job) error {
-	parts := ffmpeg.Parts{Audio: j.result.audio, Chapters: metadataFile, Out: ArchiveFile, Length: j.plan.Duration()}
+	parts := ffmpeg.Parts{Audio: soundFile, Chapters: metadataFile, Out: ArchiveFile, Length: j.plan.Duration()}
 	files := map[string]string{metadataFile: ffmpeg.Metadata(j.plan.Title, j.plan.Chapters)}
 	if j.plan.Profile.Video {
 		var names []string
-		for _, p := range j.result.pieces {
-			names = append(names, p.name)
+		for i := range j.result.chunks {
+			names = append(names, chunkFile(i))
 		}
 		parts.Pieces = pieceListFile
 		files[pieceListFile] = ffmpeg.PieceList(names)

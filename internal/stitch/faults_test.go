@@ -229,7 +229,7 @@ exec ffmpeg "$@"`)
 			stop()
 		}
 	})
-	worker.cfg.Parallel = 1
+	worker.slots = make(chan struct{}, 1)
 	if err := worker.Make(ctx, w.consultation, version); !errors.Is(err, context.Canceled) || w.result(version) != nil {
 		t.Fatalf("stopped: %v, %+v", err, w.result(version))
 	}
@@ -248,8 +248,8 @@ exec ffmpeg "$@"`)
 	if err := again.Make(t.Context(), w.consultation, version); err != nil {
 		t.Fatal(err)
 	}
-	if n := testutil.ToFloat64(again.metrics.reused); n != 1 {
-		t.Errorf("%v pieces were taken up, want 1", n)
+	if n := testutil.ToFloat64(again.metrics.reused); n != 2 {
+		t.Errorf("%v pieces were taken up, want the sound and one chunk", n)
 	}
 	if archive := w.open(version); archive.frames != 90 {
 		t.Errorf("%d frames", archive.frames)
@@ -261,8 +261,10 @@ exec ffmpeg "$@"`)
 	if after, _ := w.log.Last(t.Context(), w.consultation); after != before {
 		t.Error("a finished job was done again")
 	}
-	if left, _ := os.ReadDir(w.dir); len(left) != 0 {
-		t.Errorf("left in the work folder: %v", left)
+	for _, of := range []*Worker{worker, again} {
+		if left, _ := filepath.Glob(filepath.Join(of.folder.dir, "[ac]-*")); len(left) != 0 {
+			t.Errorf("left in the work folder: %v", left)
+		}
 	}
 }
 

@@ -2,13 +2,9 @@ package stitch
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,14 +15,28 @@ import (
 
 // segmentFile is one segment on the way into an archive.
 type segmentFile struct {
-	clip   timeline.Clip // one of those that use it: key, bytes and digest are the same in all
-	path   string
-	cause  timeline.Cause // why it cannot be used; empty when it can
-	file   *os.File
-	ivf    media.IVFScan
-	ogg    media.OggScan
-	width  int // of the first keyframe
-	height int
+	clip    timeline.Clip  // one of those that use it: key, bytes and digest are the same in all
+	cause   timeline.Cause // why it cannot be used; empty when it can
+	file    *os.File
+	release func() // lets the shelf forget it
+	ivf     media.IVFScan
+	ogg     media.OggScan
+	width   int // of the first keyframe
+	height  int
+}
+
+// ref is where the segment is to be found.
+func (s *segmentFile) ref() segmentRef {
+	return segmentRef{Key: s.clip.Key, SHA256: s.clip.SHA256, Bytes: s.clip.Bytes}
+}
+
+// close lets go of the file.
+func (s *segmentFile) close() {
+	if s.file != nil {
+		_ = s.file.Close() // it was only read
+		s.release()
+		s.file = nil
+	}
 }
 
 // fetchAtOnce is how many segments are fetched at a time.
@@ -49,14 +59,13 @@ func segmentsOf(tl *timeline.Timeline) []*segmentFile {
 	return all
 }
 
-// fetch brings all segments into dir, checks them against what the log says of them and scans them. One that is not there
-// or not what it should be gets a cause; an error means that the blob store or the disk failed. The caller closes the
-// files.
-func (w *Worker) fetch(ctx context.Context, dir string, all []*segmentFile) error {
+// fetch brings all segments onto the shelf, which checks them against what the log says of them, and scans them. One
+// that is not there or not what it should be gets a cause; an error means that the blob store or the disk failed. The
+// caller closes the segments.
+func (w *Worker) fetch(ctx context.Context, all []*segmentFile) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(fetchAtOnce)
-	for i, s := range all {
-		s.path = filepath.Join(dir, fmt.Sprintf("s%04d.seg", i))
+	for _, s := range all {
 		group.Go(func() error {
 			err := w.fetchOne(ctx, s)
 			switch {
@@ -77,40 +86,11 @@ func (w *Worker) fetch(ctx context.Context, dir string, all []*segmentFile) erro
 var errDamaged = errors.New("damaged")
 
 func (w *Worker) fetchOne(ctx context.Context, s *segmentFile) error {
-	if sum, n, err := digestFile(s.path); err != nil || n != s.clip.Bytes || sum != s.clip.SHA256 {
-		if err := w.download(ctx, s); err != nil {
-			return err
-		}
-	}
-	f, err := os.Open(s.path)
-	if err != nil {
+	var err error
+	if s.file, s.release, err = w.shelf.take(ctx, s.ref()); err != nil {
 		return err
 	}
-	s.file = f
 	return s.look()
-}
-
-func (w *Worker) download(ctx context.Context, s *segmentFile) error {
-	in, err := w.deps.Blobs.Get(ctx, s.clip.Key)
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.OpenFile(s.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	sum := sha256.New()
-	// One byte more than expected is enough to know that it is too long.
-	n, err := io.Copy(io.MultiWriter(out, sum), io.LimitReader(in, s.clip.Bytes+1))
-	if err != nil {
-		return err
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); n != s.clip.Bytes || got != s.clip.SHA256 {
-		return errDamaged
-	}
-	return out.Close()
 }
 
 // look scans the file. What has no picture or no sound in it is damaged, whatever its digest says.
@@ -138,16 +118,4 @@ func (s *segmentFile) look() error {
 		}
 	}
 	return errDamaged
-}
-
-// digestFile gives the SHA-256 and the length of a file.
-func digestFile(path string) (string, int64, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", 0, err
-	}
-	defer f.Close()
-	sum := sha256.New()
-	n, err := io.Copy(sum, f)
-	return hex.EncodeToString(sum.Sum(nil)), n, err
 }

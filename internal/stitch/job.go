@@ -79,9 +79,6 @@ func (w *Worker) Make(ctx context.Context, consultation string, version int) err
 	if err != nil {
 		return fmt.Errorf("make archive %d of %s: %w", version, consultation, err)
 	}
-	if err := os.RemoveAll(j.dir); err != nil {
-		j.logger.Warn("work folder not removed", "error", err)
-	}
 	return nil
 }
 
@@ -171,9 +168,10 @@ func (w *Worker) make(ctx context.Context, j *job) error {
 	if j.tool, err = w.deps.FFmpeg.Version(ctx); err != nil {
 		return judge(ctx, err, true)
 	}
-	if j.dir, err = w.jobFolder(j.consultation, j.request.Version); err != nil {
+	if j.dir, err = w.makeFolder("a"); err != nil {
 		return fmt.Errorf("open work folder: %w", err)
 	}
+	defer os.RemoveAll(j.dir) // what stays behind goes with the folder of the process
 	if j.timeline, err = timeline.Build(j.history, j.request.ThroughSeq); err != nil {
 		return &failure{CodeSourceDamaged, err}
 	}
@@ -188,7 +186,7 @@ func (w *Worker) make(ctx context.Context, j *job) error {
 		local bool // needs nothing but this machine: the same job would fail again
 	}{
 		{StageFetch, w.prepare, false},
-		{StageRender, w.render, true},
+		{StageRender, w.render, false}, // its pieces know whether the tool or the blob store was at fault
 		{StageMux, w.mux, true},
 		{StageInspect, w.inspect, true},
 		{StageStore, w.store, false},
@@ -224,9 +222,7 @@ func (w *Worker) tellWhile(ctx context.Context, j *job) func() {
 
 func (j *job) closeSegments() {
 	for _, s := range j.segments {
-		if s.file != nil {
-			_ = s.file.Close() // it was only read
-		}
+		s.close()
 	}
 }
 
@@ -236,7 +232,7 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 		return err
 	}
 	j.segments = segmentsOf(j.timeline)
-	if err := w.fetch(ctx, j.dir, j.segments); err != nil {
+	if err := w.fetch(ctx, j.segments); err != nil {
 		return err
 	}
 	j.bySegment = map[string]*segmentFile{}

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"consilium/internal/events"
 	"consilium/internal/timeline"
 )
 
@@ -22,7 +23,9 @@ type Manifest struct {
 	Segments     []ManifestSegment  `json:"segments"` // that are in the archive
 	Missing      []MissingSegment   `json:"missing"`
 	Timeline     *timeline.Timeline `json:"timeline"` // as rendered: what is missing is a gap in it
-	Chunks       []piece            `json:"chunks"`
+	Chunks       []Piece            `json:"chunks"`   // in the order of the archive
+	Sound        Piece              `json:"sound"`
+	Failures     []PieceFailure     `json:"failures,omitempty"` // chunks that could not be made: cards stand there
 	Checks       Checks             `json:"checks"`
 	Tools        map[string]string  `json:"tools"`
 }
@@ -32,6 +35,21 @@ type ManifestSegment struct {
 	ID     string `json:"id"`
 	SHA256 string `json:"sha256"`
 	Bytes  int64  `json:"bytes"`
+}
+
+// Piece is a finished chunk, or the sound.
+type Piece struct {
+	Key    string `json:"key"` // digest of all that it is made of
+	SHA256 string `json:"sha256"`
+}
+
+// PieceFailure is a chunk in whose place there are cards.
+type PieceFailure struct {
+	Key     string       `json:"key"` // of the chunk that could not be made
+	StartMS int64        `json:"startMs"`
+	EndMS   int64        `json:"endMs"`
+	Code    string       `json:"code"`             // as that of archive.failed
+	Detail  *events.Blob `json:"detail,omitempty"` // what the tool said
 }
 
 // Checks are what was found when the finished archive was decoded.
@@ -49,7 +67,7 @@ func (j *job) manifest() Manifest {
 		Consultation: j.consultation, Version: j.request.Version, ThroughSeq: j.request.ThroughSeq,
 		SheetSHA256: j.request.Sheet.SHA256, SheetState: j.sheetState,
 		Profile: j.plan.Profile.Name, Layout: j.plan.Layout, DurationMS: j.plan.Duration().Milliseconds(),
-		Segments: []ManifestSegment{}, Missing: j.missing.list(), Timeline: j.timeline, Chunks: []piece{},
+		Segments: []ManifestSegment{}, Missing: j.missing.list(), Timeline: j.timeline, Chunks: []Piece{},
 		Tools: map[string]string{"ffmpeg": j.tool, "stitcher": buildVersion(), "go": runtime.Version()},
 	}
 	for _, ev := range j.history {
@@ -62,11 +80,12 @@ func (j *job) manifest() Manifest {
 			m.Segments = append(m.Segments, ManifestSegment{s.clip.Segment, s.clip.SHA256, s.clip.Bytes})
 		}
 	}
-	m.Chunks = append(m.Chunks, j.result.pieces...)
+	m.Chunks = append(m.Chunks, j.result.chunks...)
+	m.Sound, m.Failures = j.result.sound, j.result.failures
 	f := j.result.findings
 	m.Checks = Checks{
 		Frames: f.Frames, FrozenMS: f.Frozen.Milliseconds(), BlackMS: f.Black.Milliseconds(), Loudness: f.Loudness,
-		DecodeErrors: j.result.decodeErrors.Load(), SyncErrorMS: worstPlace(j.timeline),
+		DecodeErrors: j.result.decodeErrors, SyncErrorMS: worstPlace(j.timeline),
 	}
 	return m
 }

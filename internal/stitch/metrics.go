@@ -8,6 +8,7 @@ type metrics struct {
 	speed    prometheus.Histogram
 	lost     *prometheus.CounterVec // by cause
 	reused   prometheus.Counter
+	isolated prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -27,13 +28,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "consilium_stitch_lost_segments_total", Help: "Segments that could not be shown, by cause: missing, corrupt.",
 		}, []string{"cause"}),
 		reused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "consilium_stitch_reused_chunks_total", Help: "Chunks that an earlier, interrupted run of the job had finished.",
+			Name: "consilium_stitch_reused_chunks_total", Help: "Chunks and sounds that were found finished in the blob store.",
+		}),
+		isolated: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "consilium_stitch_isolated_chunks_total", Help: "Chunks that could not be made: cards stand in their place.",
 		}),
 	}
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.archives, m.seconds, m.speed, m.lost, m.reused} {
+	for _, c := range []prometheus.Collector{m.archives, m.seconds, m.speed, m.lost, m.reused, m.isolated} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

@@ -3,91 +3,97 @@ package stitch
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"consilium/internal/ffmpeg"
-	"consilium/internal/timeline"
+	"consilium/internal/media"
 )
-
-// mix makes the sound of the archive: every run is decoded by a process of its own while it sounds, the samples are
-// added up here, each in its exact place, and one more process encodes the sum. So the length is exact and nothing is
-// held in memory.
-func (w *Worker) mix(ctx context.Context, j *job) error {
-	var runs []run
-	for _, v := range j.plan.Voices {
-		runs = append(runs, runsOf(v.Clips, j.recording, j.voicePhases[v.Participant])...)
-	}
-	key, err := audioKey(j, runs)
-	if err != nil {
-		return err
-	}
-	j.result.audio = "audio-" + key + ".m4a"
-	if info, err := w.deps.FFmpeg.Probe(ctx, j.dir, j.result.audio, "mp4"); err == nil && info.Audio() != nil {
-		return nil
-	}
-	dir := filepath.Join(j.dir, "audio")
-	if err := w.openFolder(dir); err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := w.encodeMix(ctx, j, dir, runs); err != nil {
-		return err
-	}
-	return os.Rename(filepath.Join(dir, encodedFile), filepath.Join(j.dir, j.result.audio))
-}
 
 const encodedFile = "mix.m4a"
 
-// audioKey is a digest of all that the sound is made of.
-func audioKey(j *job, runs []run) (string, error) {
-	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%d\n%d\n", j.tool, j.plan.Samples(), j.plan.Profile.AudioBitRate)
-	for _, r := range runs {
-		fmt.Fprintf(sum, "%v\n", r.knots)
-	}
-	if err := json.NewEncoder(sum).Encode(j.plan.Voices); err != nil { // with the digests of the segments
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-func (w *Worker) encodeMix(ctx context.Context, j *job, dir string, runs []run) error {
-	cmd, err := ffmpeg.EncodeAudio(encodedFile, j.plan.Profile.AudioBitRate)
+// makeSound makes the sound of an archive: every run is decoded by a process of its own while it sounds, the samples are
+// added up here, each in its exact place, and one more process encodes the sum. So the length is exact and nothing is
+// held in memory.
+func (w *Worker) makeSound(ctx context.Context, dir string, s *soundWork, files []io.ReaderAt) (made, error) {
+	runs, err := s.runs(files)
 	if err != nil {
-		return err
+		return made{}, err
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	cmd, err := ffmpeg.EncodeAudio(encodedFile, s.BitRate)
+	if err != nil {
+		return made{}, err
+	}
+	var m made
+	mix := mixer{tool: w.deps.FFmpeg, dir: dir, runs: runs}
+	group, mixing := errgroup.WithContext(ctx)
 	read, write := io.Pipe()
 	group.Go(func() error {
-		_, err := w.deps.FFmpeg.Run(ctx, dir, cmd, ffmpeg.Pipes{Stdin: read})
+		_, err := w.deps.FFmpeg.Run(mixing, dir, cmd, ffmpeg.Pipes{Stdin: read})
 		_ = read.CloseWithError(errEncoderGone) // it never fails
 		return err
 	})
 	group.Go(func() error {
-		m := mixer{tool: w.deps.FFmpeg, dir: dir, runs: runs, lost: func(r run) {
-			for _, rec := range r.files {
-				j.missing.add(rec.segment, timeline.Corrupt)
-			}
-		}}
-		err := m.write(ctx, write, j.plan.Samples())
+		err := mix.write(mixing, write, s.Samples)
 		_ = write.CloseWithError(err) // it never fails; nil is the end of the sound
 		if errors.Is(err, errEncoderGone) {
 			return nil // the encoder says why
 		}
 		return err
 	})
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return made{}, err
+	}
+	m.Lost = mix.lostRuns()
+	return m, w.checkSound(ctx, dir, s.Samples)
+}
+
+// checkSound counts what the encoder wrote.
+func (w *Worker) checkSound(ctx context.Context, dir string, samples int64) error {
+	info, err := w.deps.FFmpeg.Probe(ctx, dir, encodedFile, "mp4")
+	if err != nil {
+		return err
+	}
+	want := time.Duration(samples) * time.Second / ffmpeg.SampleRate
+	if a := info.Audio(); a == nil || (a.Duration-want).Abs() > lengthTolerance {
+		return &failure{CodeRenderFailed, fmt.Errorf("the sound is %+v instead of %s", a, want)}
+	}
+	return nil
+}
+
+// runs opens the runs of a recipe.
+func (s *soundWork) runs(files []io.ReaderAt) ([]run, error) {
+	scans := map[int]media.OggScan{}
+	var all []run
+	for _, rw := range s.Runs {
+		var r run
+		for _, n := range rw.Files {
+			scan, ok := scans[n]
+			if !ok {
+				var err error
+				if scan, err = media.ScanOgg(io.NewSectionReader(files[n], 0, math.MaxInt64)); err != nil {
+					return nil, err
+				}
+				scans[n] = scan
+			}
+			r.files = append(r.files, recording{file: files[n], scan: scan})
+		}
+		for _, k := range rw.Knots {
+			r.knots = append(r.knots, knot{at: k[0], file: k[1]})
+		}
+		all = append(all, r)
+	}
+	return all, nil
 }
 
 // errEncoderGone is what the mixer gets when the encoder ended before the sound did.
@@ -98,7 +104,17 @@ type mixer struct {
 	tool *ffmpeg.Tool
 	dir  string
 	runs []run
-	lost func(run) // is told of a run that does not decode to its end; the rest of it is silence
+
+	mu   sync.Mutex // guards lost
+	lost []int      // runs that do not decode to their end; the rest of them is silence
+}
+
+// lostRuns are the runs that did not decode to their end, by number.
+func (m *mixer) lostRuns() []int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	slices.Sort(m.lost)
+	return m.lost
 }
 
 // mixBlock is how many samples are mixed at a time: a tenth of a second.
@@ -194,7 +210,9 @@ func (m *mixer) play(ctx context.Context, number int, r run) (*voice, error) {
 	decoder.Go(func() error {
 		_, err := m.tool.Run(ctx, m.dir, cmd, ffmpeg.Pipes{Stdout: write})
 		if isToolError(err) {
-			m.lost(r)
+			m.mu.Lock()
+			m.lost = append(m.lost, number)
+			m.mu.Unlock()
 			err = nil
 		}
 		_ = write.CloseWithError(err) // it never fails; nil is the end of the file

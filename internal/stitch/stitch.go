@@ -2,7 +2,7 @@
 //
 // In come jobs (consultation, version); out go the files of an archive under c/<consultation>/archives/<version>/ and
 // after them one event, archive.rendered or archive.failed. A job may be run twice and killed anywhere: the log decides
-// whether it is done, finished pieces are found again in the work folder, and a second result is dropped. The package
+// whether it is done, finished pieces are found again in the blob store, and a second result is dropped. The package
 // never changes a segment, never asks anybody but the log and the blob store, and never names a person in a log line, an
 // event or a failure.
 //
@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -42,6 +43,8 @@ type Blobs interface {
 	Get(ctx context.Context, key string) (io.ReadCloser, error)
 	Put(ctx context.Context, key string, r io.Reader) (blob.Info, error)
 	PutFile(ctx context.Context, key, path string) (blob.Info, error)
+	Stat(ctx context.Context, key string) (blob.Info, error)
+	Delete(ctx context.Context, key string) error
 }
 
 // Deps are the rooms that a worker works with.
@@ -54,10 +57,14 @@ type Deps struct {
 	Progress func(ctx context.Context, p Progress)
 }
 
-// Worker makes archives. It is safe for concurrent use, but one job already keeps all processors busy.
+// Worker makes archives. It is safe for concurrent use, but one job already keeps all processors busy. Close it when
+// nothing runs any more.
 type Worker struct {
 	cfg     Config
 	deps    Deps
+	folder  *folder
+	shelf   *shelf
+	slots   chan struct{} // one for each process of ffmpeg that keeps a processor busy
 	painter *render.Painter
 	logger  *slog.Logger
 	metrics *metrics
@@ -81,9 +88,30 @@ func New(cfg Config, deps Deps, logger *slog.Logger) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stitch: %w", err)
 	}
-	w := &Worker{cfg: cfg, deps: deps, painter: render.NewPainter(SystemFonts(cfg.Fonts)), logger: logger, metrics: m}
-	if err := w.sweep(); err != nil {
+	f, err := openWorkFolder(cfg.Dir)
+	if err != nil {
 		return nil, fmt.Errorf("stitch: prepare work folder: %w", err)
 	}
-	return w, nil
+	return &Worker{
+		cfg: cfg, deps: deps, painter: render.NewPainter(SystemFonts(cfg.Fonts)), logger: logger, metrics: m,
+		folder: f, shelf: newShelf(filepath.Join(f.dir, segmentsFolder), deps.Blobs), slots: make(chan struct{}, cfg.Parallel),
+	}, nil
+}
+
+// Close removes the worker's part of the work folder.
+func (w *Worker) Close() error {
+	if err := w.folder.close(); err != nil {
+		return fmt.Errorf("stitch: remove work folder: %w", err)
+	}
+	return nil
+}
+
+// busy waits for a processor; free gives it back.
+func (w *Worker) busy(ctx context.Context) (free func(), err error) {
+	select {
+	case w.slots <- struct{}{}:
+		return func() { <-w.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }

@@ -210,6 +210,11 @@ func (w *world) worker(tool ffmpeg.Config, progress func(Progress)) *Worker {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	w.t.Cleanup(func() {
+		if err := worker.Close(); err != nil {
+			w.t.Error(err)
+		}
+	})
 	return worker
 }
 

@@ -1,0 +1,151 @@
+package stitch
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"slices"
+
+	"consilium/internal/render"
+)
+
+// order is one piece that an archive needs.
+type order struct {
+	recipe *recipe
+	key    string
+	chunk  int // number of the chunk, -1 for the sound
+	at     render.Chunk
+	shown  [][]string // segments by tile, or by run of the sound
+	weight int64      // output frames: the longest are made first
+}
+
+// isSound says whether the order is for the sound.
+func (o *order) isSound() bool { return o.chunk < 0 }
+
+// orders turns the plan into recipes, the longest first: the sound, which takes one process from the beginning to the
+// end, then the chunks.
+func (w *Worker) orders(j *job) ([]*order, error) {
+	sound, err := j.soundOrder()
+	if err != nil {
+		return nil, err
+	}
+	all := []*order{sound}
+	over := newOverlays(w.painter, j.plan, j.sheet.Language)
+	for i, c := range j.plan.Chunks() {
+		o, err := j.pictureOrder(over, i, c)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, o)
+	}
+	for _, o := range all {
+		if o.key, err = o.recipe.digest(); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(all[1:], func(a, b *order) int { return cmp.Compare(b.weight, a.weight) })
+	return all, nil
+}
+
+// pictureOrder is the order of a chunk. A picture that has no frame in it gets a card.
+func (j *job) pictureOrder(over *overlays, number int, c render.Chunk) (*order, error) {
+	pictures := j.plan.Scenes[c.Scene].Pictures()
+	ways := make([]render.Way, len(pictures))
+	o := &order{chunk: number, at: c, weight: c.Frames}
+	work := &pictureWork{}
+	var used numbering
+	for i, pic := range pictures {
+		tile, err := j.tileWork(pic, c, &used)
+		if errors.Is(err, errNoPicture) {
+			ways[i] = render.Omit
+			j.lose(segmentsIn(pic, c)...)
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if tile.Card, tile.Cell, err = over.card(c.Scene, i); err != nil {
+			return nil, err
+		}
+		work.Tiles = append(work.Tiles, tile)
+		o.shown = append(o.shown, segmentsIn(pic, c))
+	}
+	var err error
+	if work.Overlay, err = over.of(c.Scene, ways); err != nil {
+		return nil, err
+	}
+	work.Composition = j.plan.Compose(c, ways)
+	o.recipe = &recipe{Form: recipeForm, Tool: j.tool, Sources: used.all, Picture: work}
+	return o, nil
+}
+
+// tileWork lists the frames of a picture in a chunk.
+func (j *job) tileWork(pic *render.Picture, c render.Chunk, used *numbering) (tileWork, error) {
+	packets, err := cutTile(pic.Clips, j.footage, j.trackPhases[pic.Track], c.Start, c.Frames)
+	if err != nil {
+		return tileWork{}, err
+	}
+	from := map[io.ReaderAt]segmentRef{}
+	for _, clip := range pic.Clips {
+		s := j.bySegment[clip.Segment]
+		from[s.file] = s.ref()
+	}
+	t := tileWork{Codec: pic.Codec, Width: pic.Width, Height: pic.Height, Packets: make([]packetPlace, len(packets))}
+	for i, p := range packets {
+		t.Packets[i] = packetPlace{int64(used.number(from[p.file])), p.frame.Offset, int64(p.frame.Length), p.slot, 0}
+		if p.shown {
+			t.Packets[i][4] = 1
+		}
+	}
+	return t, nil
+}
+
+// segmentsIn are the segments that a picture shows in a chunk.
+func segmentsIn(pic *render.Picture, c render.Chunk) []string {
+	from, to := render.TimeOfFrame(c.Start), render.TimeOfFrame(c.Start+c.Frames)
+	var all []string
+	for _, clip := range pic.Clips {
+		if clip.StartNS < to && clip.EndNS > from {
+			all = append(all, clip.Segment)
+		}
+	}
+	return all
+}
+
+// soundOrder is the order of the sound.
+func (j *job) soundOrder() (*order, error) {
+	o := &order{chunk: -1, weight: j.plan.Frames}
+	work := &soundWork{Samples: j.plan.Samples(), BitRate: j.plan.Profile.AudioBitRate}
+	var used numbering
+	for _, v := range j.plan.Voices {
+		for _, r := range runsOf(v.Clips, j.recording, j.voicePhases[v.Participant]) {
+			var names []string
+			var rw runWork
+			for _, rec := range r.files {
+				names = append(names, rec.segment)
+				rw.Files = append(rw.Files, used.number(j.bySegment[rec.segment].ref()))
+			}
+			for _, k := range r.knots {
+				rw.Knots = append(rw.Knots, [2]float64{k.at, k.file})
+			}
+			work.Runs = append(work.Runs, rw)
+			o.shown = append(o.shown, names)
+		}
+	}
+	o.recipe = &recipe{Form: recipeForm, Tool: j.tool, Sources: used.all, Sound: work}
+	return o, nil
+}
+
+// without is the order of a chunk with nothing but cards: what is shown where a chunk cannot be made.
+func (j *job) without(over *overlays, o *order) (*order, error) {
+	ways := slices.Repeat([]render.Way{render.Omit}, len(j.plan.Scenes[o.at.Scene].Pictures()))
+	card, err := over.of(o.at.Scene, ways)
+	if err != nil {
+		return nil, err
+	}
+	bare := *o
+	bare.shown = nil
+	bare.recipe = &recipe{Form: recipeForm, Tool: j.tool, Picture: &pictureWork{Composition: j.plan.Compose(o.at, ways), Overlay: card}}
+	bare.key, err = bare.recipe.digest()
+	return &bare, err
+}

@@ -1,0 +1,235 @@
+package stitch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"consilium/internal/blob"
+	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
+	"consilium/internal/render"
+)
+
+// A finished piece lies in the blob store as two blobs, the second of which says that it is there:
+//
+//	chunks/<key>.ts, chunks/<key>.m4a   the media
+//	chunks/<key>.json                   a made
+//
+// <key> is the digest of the piece's recipe. Whoever needs the piece again takes it from there: the next run of a job
+// that was killed, the next version of an archive, another worker.
+
+// made says what a piece is and what was found while it was made.
+type made struct {
+	Key          string `json:"key"` // of the recipe
+	SHA256       string `json:"sha256"`
+	Bytes        int64  `json:"bytes"`
+	DecodeErrors int    `json:"decodeErrors"`      // frames of the sources that could not be decoded
+	Omitted      []int  `json:"omitted,omitempty"` // tiles that gave no picture, by number
+	Lost         []int  `json:"lost,omitempty"`    // runs that do not decode to their end, by number
+}
+
+// extension is that of the media of a piece.
+func (r *recipe) extension() string {
+	if r.Sound != nil {
+		return ".m4a"
+	}
+	return ".ts"
+}
+
+func pieceKey(key, extension string) string { return "chunks/" + key + extension }
+
+// piece finds a finished piece in the blob store, or makes it and puts it there. progress is told how many frames are
+// done; it may be nil.
+func (w *Worker) piece(ctx context.Context, r *recipe, key string, progress func(frames int64)) (made, error) {
+	m, ok, err := w.finished(ctx, key, r.extension())
+	if err != nil {
+		return made{}, err
+	}
+	if ok {
+		w.metrics.reused.Inc()
+		return m, nil
+	}
+	return w.makePiece(ctx, r, key, progress)
+}
+
+// finished looks a piece up.
+func (w *Worker) finished(ctx context.Context, key, extension string) (made, bool, error) {
+	in, err := w.deps.Blobs.Get(ctx, pieceKey(key, ".json"))
+	if errors.Is(err, blob.ErrNotFound) {
+		return made{}, false, nil
+	}
+	if err != nil {
+		return made{}, false, err
+	}
+	defer in.Close()
+	var m made
+	if err := json.NewDecoder(io.LimitReader(in, 1<<20)).Decode(&m); err != nil || m.Key != key {
+		return made{}, false, nil // written by nobody who knew what this is: it is made again
+	}
+	info, err := w.deps.Blobs.Stat(ctx, pieceKey(key, extension))
+	if errors.Is(err, blob.ErrNotFound) || err == nil && info.Bytes != m.Bytes {
+		return made{}, false, nil
+	}
+	return m, err == nil, err
+}
+
+// makePiece makes a piece and stores it. A *failure says that another try on this machine would fail too.
+func (w *Worker) makePiece(ctx context.Context, r *recipe, key string, progress func(int64)) (made, error) {
+	dir, err := w.makeFolder("c")
+	if err != nil {
+		return made{}, err
+	}
+	defer os.RemoveAll(dir) // what stays behind goes with the folder of the process
+	files, done, err := w.open(ctx, r.Sources)
+	if err != nil {
+		return made{}, err
+	}
+	defer done()
+	var m made
+	name := render.ChunkFile
+	if r.Sound != nil {
+		name = encodedFile
+		m, err = w.makeSound(ctx, dir, r.Sound, files)
+	} else {
+		m, err = w.makePicture(ctx, dir, r.Picture, files, progress)
+	}
+	if err != nil {
+		return made{}, judge(ctx, err, true)
+	}
+	return w.keep(ctx, m, key, r.extension(), filepath.Join(dir, name))
+}
+
+// keep stores a piece, its media first.
+func (w *Worker) keep(ctx context.Context, m made, key, extension, path string) (made, error) {
+	info, err := w.deps.Blobs.PutFile(ctx, pieceKey(key, extension), path)
+	if err != nil {
+		return made{}, err
+	}
+	m.Key, m.SHA256, m.Bytes = key, info.SHA256, info.Bytes
+	about, err := json.Marshal(m)
+	if err != nil {
+		return made{}, err
+	}
+	_, err = w.deps.Blobs.Put(ctx, pieceKey(key, ".json"), strings.NewReader(string(about)))
+	return m, err
+}
+
+// open takes all sources from the shelf; done lets go of them.
+func (w *Worker) open(ctx context.Context, all []segmentRef) (files []io.ReaderAt, done func(), err error) {
+	var closers []func()
+	done = func() {
+		for _, c := range closers {
+			c()
+		}
+	}
+	for _, s := range all {
+		f, release, err := w.shelf.take(ctx, s)
+		if err != nil {
+			done()
+			return nil, nil, fmt.Errorf("open %s: %w", s.Key, err)
+		}
+		closers = append(closers, func() {
+			_ = f.Close() // it was only read
+			release()
+		})
+		files = append(files, f)
+	}
+	return files, done, nil
+}
+
+// makePicture runs ffmpeg for one chunk. Where a source turns out to be damaged it tries again in a way that keeps the
+// damage to its own tile, and leaves out what cannot be decoded at all.
+func (w *Worker) makePicture(ctx context.Context, dir string, p *pictureWork, files []io.ReaderAt, progress func(int64)) (made, error) {
+	for i, t := range p.Tiles {
+		if err := writeTileFile(filepath.Join(dir, p.Composition.Tiles[i].File), t, files, p.Composition.Frames); err != nil {
+			return made{}, err
+		}
+	}
+	ways := make([]render.Way, len(p.Tiles))
+	res, err := w.compose(ctx, dir, p, ways, progress)
+	if (res.DecodeErrors > 0 || isToolError(err)) && len(ways) > 0 && !errors.Is(err, ffmpeg.ErrTimeLimit) {
+		if ways, err = w.examine(ctx, dir, p); err != nil {
+			return made{}, err
+		}
+		res, err = w.compose(ctx, dir, p, ways, progress)
+	}
+	if err != nil {
+		return made{}, err
+	}
+	info, err := w.deps.FFmpeg.Probe(ctx, dir, render.ChunkFile, "mpegts")
+	if err != nil {
+		return made{}, err
+	}
+	if v := info.Video(); v == nil || v.Packets != p.Composition.Frames {
+		return made{}, &failure{CodeRenderFailed, fmt.Errorf("the chunk holds %+v instead of %d frames", info.Streams, p.Composition.Frames)}
+	}
+	m := made{DecodeErrors: res.DecodeErrors}
+	for i, way := range ways {
+		if way == render.Omit {
+			m.Omitted = append(m.Omitted, i)
+		}
+	}
+	return m, nil
+}
+
+// writeTileFile writes the frames of one tile.
+func writeTileFile(path string, t tileWork, files []io.ReaderAt, frames int64) error {
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := media.IVFHeader{Codec: t.Codec, Width: t.Width, Height: t.Height}
+	if err := writeTile(f, head, t.packets(files), frames); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// compose draws the tiles in their ways.
+func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways []render.Way, progress func(int64)) (ffmpeg.Result, error) {
+	overlay, err := p.overlay(ways)
+	if err != nil {
+		return ffmpeg.Result{}, err
+	}
+	if err := writeFile(filepath.Join(dir, p.Composition.Overlay), overlay); err != nil {
+		return ffmpeg.Result{}, err
+	}
+	cmd, err := ffmpeg.Compose(p.as(ways))
+	if err != nil {
+		return ffmpeg.Result{}, err
+	}
+	return w.deps.FFmpeg.Run(ctx, dir, cmd, ffmpeg.Pipes{Frames: progress})
+}
+
+func isToolError(err error) bool {
+	var e *ffmpeg.RunError
+	return errors.As(err, &e) && !errors.Is(err, ffmpeg.ErrNoSpace)
+}
+
+// examine tries every tile alone. One that decodes without a complaint stays as it is, one that complains is drawn late,
+// and one that gives no picture becomes a card that says so.
+func (w *Worker) examine(ctx context.Context, dir string, p *pictureWork) ([]render.Way, error) {
+	ways := make([]render.Way, len(p.Tiles))
+	for i := range ways {
+		alone := slices.Repeat([]render.Way{render.Omit}, len(ways))
+		alone[i] = render.Stack
+		res, err := w.compose(ctx, dir, p, alone, nil)
+		switch {
+		case isToolError(err):
+			ways[i] = render.Omit
+		case err != nil:
+			return nil, err
+		case res.DecodeErrors > 0:
+			ways[i] = render.Late
+		}
+	}
+	return ways, nil
+}

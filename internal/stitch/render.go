@@ -1,0 +1,208 @@
+package stitch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"consilium/internal/blob"
+	"consilium/internal/events"
+	"consilium/internal/ffmpeg"
+	"consilium/internal/render"
+	"consilium/internal/timeline"
+)
+
+// result is what the stages have made so far.
+type result struct {
+	mu           sync.Mutex // guards what follows while pieces are made
+	chunks       []Piece    // in the order of the archive
+	sound        Piece
+	failures     []PieceFailure
+	decodeErrors int64
+	findings     ffmpeg.Findings
+}
+
+const soundFile = "sound.m4a"
+
+// chunkFile is the name of a finished chunk in the folder of a job.
+func chunkFile(i int) string { return fmt.Sprintf("c%04d.ts", i) }
+
+// render sees to it that all chunks and the sound are there, the longest first, and brings them into the job's folder.
+func (w *Worker) render(ctx context.Context, j *job) error {
+	orders, err := w.orders(j)
+	if err != nil {
+		return err
+	}
+	j.result.chunks = make([]Piece, len(orders)-1)
+	group, ctx := errgroup.WithContext(ctx)
+	for _, o := range orders {
+		free, err := w.busy(ctx)
+		if err != nil {
+			break // the group says why
+		}
+		group.Go(func() error {
+			defer free()
+			return w.fulfil(ctx, j, o)
+		})
+	}
+	return group.Wait()
+}
+
+// fulfil makes the piece of an order, or finds it made, and brings it into the job's folder. A chunk that cannot be made
+// becomes one of cards.
+func (w *Worker) fulfil(ctx context.Context, j *job, o *order) error {
+	m, err := w.attempt(ctx, j, o)
+	if poisoned(err) && !o.isSound() && len(o.shown) > 0 {
+		if o, err = w.isolate(ctx, j, o, err); err != nil {
+			return err
+		}
+		m, err = w.attempt(ctx, j, o)
+	}
+	if err != nil {
+		return o.explain(err)
+	}
+	j.account(o, m)
+	if !o.isSound() {
+		j.meter.finish(o.chunk, o.at.Frames)
+	}
+	return nil
+}
+
+// explain says of which piece an error is.
+func (o *order) explain(err error) error {
+	if o.isSound() {
+		return fmt.Errorf("sound: %w", err)
+	}
+	return fmt.Errorf("chunk %d at frame %d: %w", o.chunk, o.at.Start, err)
+}
+
+// tries is how often a piece is made before it is given up.
+const tries = 2
+
+// attempt makes the piece of an order and brings it into the job's folder.
+func (w *Worker) attempt(ctx context.Context, j *job, o *order) (made, error) {
+	for n := 1; ; n++ {
+		m, err := w.piece(ctx, o.recipe, o.key, func(frames int64) { j.meter.part(o.chunk, frames) })
+		if err == nil {
+			err = w.collect(ctx, j, o, m)
+		}
+		switch {
+		case err == nil:
+			return m, nil
+		case n == tries, ctx.Err() != nil, errors.Is(err, ffmpeg.ErrTimeLimit):
+			return made{}, err
+		case errors.Is(err, errPieceGone):
+			// What the blob store has is not what it says: away with it.
+			if err := w.deps.Blobs.Delete(ctx, pieceKey(o.key, ".json")); err != nil {
+				return made{}, err
+			}
+		case !poisoned(err):
+			return made{}, err
+		}
+		j.logger.Warn("a piece is made once more", "chunk", o.chunk, "error", err)
+	}
+}
+
+// poisoned says whether a piece cannot be made for a reason of its own: neither the machine nor the blob store is at fault.
+func poisoned(err error) bool {
+	var f *failure
+	return errors.As(err, &f) && (f.code == CodeRenderFailed || f.code == CodeInternal)
+}
+
+// errPieceGone says that the media of a finished piece are not there or are others.
+var errPieceGone = errors.New("the finished piece is not what it was")
+
+// collect brings a finished piece from the blob store into the folder of the job.
+func (w *Worker) collect(ctx context.Context, j *job, o *order, m made) error {
+	in, err := w.deps.Blobs.Get(ctx, pieceKey(o.key, o.recipe.extension()))
+	if errors.Is(err, blob.ErrNotFound) {
+		return errPieceGone
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	name := soundFile
+	if !o.isSound() {
+		name = chunkFile(o.chunk)
+	}
+	out, err := create(filepath.Join(j.dir, name))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(out, sum), in); err != nil {
+		return err
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != m.SHA256 {
+		return errPieceGone
+	}
+	return out.Close()
+}
+
+// account puts a finished piece into the result.
+func (j *job) account(o *order, m made) {
+	r := &j.result
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o.isSound() {
+		r.sound = Piece{m.Key, m.SHA256}
+	} else {
+		r.chunks[o.chunk] = Piece{m.Key, m.SHA256}
+	}
+	r.decodeErrors += int64(m.DecodeErrors)
+	for _, i := range append(m.Omitted, m.Lost...) {
+		if i < len(o.shown) {
+			j.lose(o.shown[i]...)
+		}
+	}
+}
+
+// lose notes that segments are not, or not wholly, in the archive.
+func (j *job) lose(segments ...string) {
+	for _, s := range segments {
+		j.missing.add(s, timeline.Corrupt)
+		j.logger.Warn("segment cannot be decoded", "segment", s)
+	}
+}
+
+// isolate gives up a chunk that the tool cannot make: what it said is kept, its segments are listed as damaged, and
+// cards that say so stand in its place.
+func (w *Worker) isolate(ctx context.Context, j *job, o *order, cause error) (*order, error) {
+	bare, err := j.without(newOverlays(w.painter, j.plan, j.sheet.Language), o)
+	if err != nil {
+		return nil, err
+	}
+	var why *failure
+	if !errors.As(cause, &why) {
+		why = &failure{CodeRenderFailed, cause}
+	}
+	f := PieceFailure{Key: o.key, StartMS: msOf(o.at.Start), EndMS: msOf(o.at.Start + o.at.Frames), Code: why.code}
+	key := j.key("chunk-" + o.key + ".txt")
+	info, err := w.deps.Blobs.Put(ctx, key, strings.NewReader(detail(why)))
+	if err != nil {
+		return nil, err
+	}
+	f.Detail = &events.Blob{Key: key, SHA256: info.SHA256}
+	j.logger.Error("chunk cannot be made: cards stand in its place", "chunk", o.chunk, "error", cause)
+	w.metrics.isolated.Inc()
+	j.result.mu.Lock()
+	j.result.failures = append(j.result.failures, f)
+	j.result.mu.Unlock()
+	for _, segments := range o.shown {
+		j.lose(segments...)
+	}
+	return bare, nil
+}
+
+// msOf is when an output frame is shown, in milliseconds.
+func msOf(frame int64) int64 { return render.TimeOfFrame(frame) / 1e6 }
