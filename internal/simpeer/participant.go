@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
@@ -28,6 +27,7 @@ type Options struct {
 	VideoSource, AudioSource media.Source
 	Clocks                   Clocks
 	Network                  Network
+	Reach                    Reach
 	// AudioLate and VideoLate are how long after Clocks.Began a track is begun to be sent. Beeps and flashes stay where
 	// they are.
 	AudioLate, VideoLate time.Duration
@@ -284,7 +284,7 @@ func (p *Participant) newSession(d door) (*session, error) {
 	}
 	o := p.options
 	wire := newWire(newRoad(o.Network, o.Clocks.Began, o.Actions), &p.sent)
-	pc, err := newPeerConnection(c, wire)
+	pc, err := newPeerConnection(c, wire, o.Reach)
 	if err != nil {
 		return nil, errors.Join(err, wire.Close())
 	}
@@ -312,7 +312,7 @@ func (p *Participant) newSession(d door) (*session, error) {
 
 // newPeerConnection makes what a browser would: with retransmission, feedback and receiver reports, and with sender
 // reports of our own.
-func newPeerConnection(c *cable, w *wire) (*webrtc.PeerConnection, error) {
+func newPeerConnection(c *cable, w *wire, r Reach) (*webrtc.PeerConnection, error) {
 	engine := &webrtc.MediaEngine{}
 	video := webrtc.RTPCodecParameters{
 		RTPCodecCapability: webrtc.RTPCodecCapability{
@@ -351,10 +351,10 @@ func newPeerConnection(c *cable, w *wire) (*webrtc.PeerConnection, error) {
 	settings := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}}
 	settings.SetNet(c)
 	settings.SetSRTPReplayProtectionWindow(1024) // what comes again may come late
-	settings.SetIncludeLoopbackCandidate(true)
-	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	settings.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	settings.SetICETimeouts(5*time.Second, 20*time.Second, 2*time.Second)
+	if err := r.shape(&settings); err != nil {
+		return nil, err
+	}
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings))
 	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {

@@ -53,6 +53,8 @@ type Welcome struct {
 	Policy       string `json:"policy"`
 	Consent      string `json:"consent"`
 	Host         bool   `json:"host"`
+
+	ICEServers []ICEServer `json:"iceServers"`
 }
 
 // State is what the server shows of the consultation.
@@ -108,33 +110,13 @@ type webSocket struct {
 var _ door = (*webSocket)(nil)
 
 func (w *webSocket) enter(ctx context.Context, s *session) error {
-	w.s, w.waiting, w.gone = s, map[int]chan message{}, make(chan struct{})
-	w.offers = make(chan message, 1)
-	ws, _, err := websocket.Dial(ctx, w.url, &websocket.DialOptions{
-		Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
-		HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-	})
+	w.s = s
+	life, err := w.open(ctx)
 	if err != nil {
-		return fmt.Errorf("open websocket: %w", err)
+		return err
 	}
-	ws.SetReadLimit(1 << 20)
-	w.ws = ws
-	life, stop := context.WithCancel(context.Background())
-	w.stop = stop
-	w.reading.Go(func() { w.read(life) })
-	w.reading.Go(func() { w.offerAgain(life) })
-
-	welcome, err := w.ask(ctx, "hello", map[string]any{"token": w.token})
-	if err != nil {
-		return fmt.Errorf("hello: %w", err)
-	}
-	if f := s.p.options.BeforeJoin; f != nil {
-		if err := f(ctx, welcome.Welcome); err != nil {
-			return fmt.Errorf("before joining: %w", err)
-		}
-	}
-	if _, err := w.ask(ctx, "join", nil); err != nil {
-		return fmt.Errorf("join: %w", err)
+	if err := w.greet(ctx); err != nil {
+		return err
 	}
 	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
 		if err := s.addReceiver(kind); err != nil {
@@ -143,6 +125,56 @@ func (w *webSocket) enter(ctx context.Context, s *session) error {
 	}
 	s.pc.OnICECandidate(func(c *webrtc.ICECandidate) { w.candidate(life, c) })
 	return w.offer(ctx, true)
+}
+
+// open dials and begins to read. What is started ends with the context that it gives.
+func (w *webSocket) open(ctx context.Context) (life context.Context, err error) {
+	w.waiting, w.gone = map[int]chan message{}, make(chan struct{})
+	w.offers = make(chan message, 1)
+	ws, _, err := websocket.Dial(ctx, w.url, &websocket.DialOptions{
+		Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
+		HTTPClient: &http.Client{Transport: w.s.p.options.Reach.transport()},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open websocket: %w", err)
+	}
+	ws.SetReadLimit(1 << 20)
+	w.ws = ws
+	life, w.stop = context.WithCancel(context.Background())
+	w.reading.Go(func() { w.read(life) })
+	w.reading.Go(func() { w.offerAgain(life) })
+	return life, nil
+}
+
+// greet says hello and joins.
+func (w *webSocket) greet(ctx context.Context) error {
+	welcome, err := w.ask(ctx, "hello", map[string]any{"token": w.token})
+	if err != nil {
+		return fmt.Errorf("hello: %w", err)
+	}
+	if err := w.s.use(welcome.ICEServers); err != nil {
+		return err
+	}
+	if f := w.s.p.options.BeforeJoin; f != nil {
+		if err := f(ctx, welcome.Welcome); err != nil {
+			return fmt.Errorf("before joining: %w", err)
+		}
+	}
+	if _, err := w.ask(ctx, "join", nil); err != nil {
+		return fmt.Errorf("join: %w", err)
+	}
+	return nil
+}
+
+// again opens the WebSocket anew for the same session.
+func (w *webSocket) again(ctx context.Context) error {
+	w.drop()
+	life, err := w.open(ctx)
+	if err != nil {
+		return err
+	}
+	w.s.pc.OnICECandidate(func(c *webrtc.ICECandidate) { w.candidate(life, c) })
+	return w.greet(ctx)
 }
 
 func (s *session) addReceiver(kind webrtc.RTPCodecType) error {
@@ -154,11 +186,13 @@ func (s *session) addReceiver(kind webrtc.RTPCodecType) error {
 }
 
 // offer negotiates once.
-func (w *webSocket) offer(ctx context.Context, fresh bool) error {
+func (w *webSocket) offer(ctx context.Context, fresh bool) error { return w.offerWith(ctx, fresh, nil) }
+
+func (w *webSocket) offerWith(ctx context.Context, fresh bool, options *webrtc.OfferOptions) error {
 	w.s.negotiating.Lock()
 	defer w.s.negotiating.Unlock()
 	pc := w.s.pc
-	offer, err := pc.CreateOffer(nil)
+	offer, err := pc.CreateOffer(options)
 	if err != nil {
 		return fmt.Errorf("create offer: %w", err)
 	}
