@@ -88,8 +88,15 @@ func (t *Tape) Next() Arrival {
 // WantKeyframe asks for a whole picture.
 func (t *Tape) WantKeyframe() { t.sender.wantWhole.Store(true) }
 
-// Sent tells what was captured so far.
+// Sent tells what was captured so far, since Forget.
 func (t *Tape) Sent() Sent { return t.log.sent(t.options.Media.Spec) }
+
+// Forget drops what Sent tells of, so that a long tape does not grow.
+func (t *Tape) Forget() {
+	t.log.mu.Lock()
+	defer t.log.mu.Unlock()
+	t.log.flashes, t.log.beeps, t.log.lost = nil, nil, nil
+}
 
 // renew gives a track another SSRC when it is time.
 func (t *Tape) renew() {
@@ -102,6 +109,11 @@ func (t *Tape) renew() {
 		}
 		t.renewals = t.renewals[1:]
 	}
+}
+
+// roundTrip is what a server would measure if the way back took as long.
+func (t *Tape) roundTrip() time.Duration {
+	return 2 * min(t.options.Network.AudioDelay, t.options.Network.VideoDelay)
 }
 
 // tapeOutlet puts what is sent into the queue of what arrives.
@@ -132,7 +144,9 @@ func (o tapeOutlet) report(sr *rtcp.SenderReport) {
 	if !ok {
 		return
 	}
-	report := &media.SenderReport{SSRC: sr.SSRC, RTP: sr.RTPTime, NTP: fromNTP(sr.NTPTime), Arrival: at}
+	report := &media.SenderReport{
+		SSRC: sr.SSRC, RTP: sr.RTPTime, NTP: fromNTP(sr.NTPTime), Arrival: at, RTT: o.tape.roundTrip(),
+	}
 	o.tape.queue.add(at, func() { o.tape.ready = append(o.tape.ready, Arrival{At: at, Kind: o.kind, Report: report}) })
 }
 
