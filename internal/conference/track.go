@@ -180,6 +180,7 @@ func (c *Conference) record(t *track) {
 	r, err := recorder.New(c.m.cfg.Recorder,
 		recorder.Track{
 			Room: c.id, Owner: t.owner, ID: t.id, Codec: t.pub.Codec(), CaptureTimeID: t.pub.CaptureTimeExtension(),
+			Since: c.state.RecordableSince(t.owner),
 		},
 		t.pub.RequestKeyframe,
 		func(report recorder.Report) { c.onReport(t, report) },
@@ -195,6 +196,9 @@ func (c *Conference) record(t *track) {
 
 // onReport turns what a recorder did into facts. It is called from the recorder's goroutine, in order.
 func (c *Conference) onReport(t *track, report recorder.Report) {
+	if a, ok := report.(recorder.Anchored); ok {
+		report = withRTT(a, t.pub.RTT())
+	}
 	for _, e := range FactsOf(report) {
 		c.fact(t.owner, e)
 	}
@@ -207,6 +211,18 @@ func (c *Conference) onReport(t *track, report recorder.Report) {
 			c.box.post(func() { t.health.lostAt = now })
 		}
 	}
+}
+
+// withRTT adds the round trip to the observations that come without: who sends no reports is placed by arrivals, and half of
+// the way there is known all the same.
+func withRTT(a recorder.Anchored, rtt time.Duration) recorder.Anchored {
+	a.Anchors = slices.Clone(a.Anchors)
+	for i := range a.Anchors {
+		if a.Anchors[i].RTT == 0 {
+			a.Anchors[i].RTT = rtt
+		}
+	}
+	return a
 }
 
 // FactsOf names the events for one report. Tests that run a recorder without a conference write the same log with it.

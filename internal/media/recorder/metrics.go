@@ -27,6 +27,7 @@ const (
 	droppedDuplicate = "duplicate"
 	droppedLate      = "late"
 	droppedOverrun   = "overrun"
+	droppedEarly     = "early"   // from before recording was allowed, or went on
 	droppedOverlap   = "overlap" // audio for a time that is written already
 	droppedInvalid   = "invalid"
 	filledLoss       = "loss"

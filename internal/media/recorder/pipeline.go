@@ -55,6 +55,7 @@ type pipeline struct {
 	chain   chain
 	vid     *video // nil for audio
 
+	since    time.Time // nothing that arrived before is written
 	paused   bool
 	closed   bool
 	lost     entry     // loss before a packet without media, carried over to the next one
@@ -65,7 +66,7 @@ type pipeline struct {
 }
 
 func newPipeline(cfg Config, track Track, ask func(), report func(Report), logger *slog.Logger, m *metrics, bytes *atomic.Int64) *pipeline {
-	p := &pipeline{cfg: cfg, track: track, report: report, logger: logger, metrics: m, streams: map[uint32]*stream{}}
+	p := &pipeline{cfg: cfg, track: track, report: report, logger: logger, metrics: m, since: track.Since, streams: map[uint32]*stream{}}
 	p.out = &output{
 		cfg: cfg, track: track, report: report, logger: logger, metrics: m, bytes: bytes,
 		codec: track.Codec, reason: reasonStarted,
@@ -87,6 +88,10 @@ func (p *pipeline) packet(pkt *rtp.Packet, at time.Time) {
 		return
 	}
 	p.metrics.packets.Inc()
+	if at.Before(p.since) {
+		p.metrics.dropped(droppedEarly).Inc()
+		return
+	}
 	p.tick(at)
 	codec, ok := p.codecOf(pkt)
 	if !ok {
@@ -315,9 +320,9 @@ func (p *pipeline) pause(reason string, now time.Time) {
 	p.paused = true
 }
 
-func (p *pipeline) resume(reason string) {
+func (p *pipeline) resume(reason string, now time.Time) {
 	if p.paused {
-		p.paused, p.out.reason = false, reason
+		p.paused, p.out.reason, p.since = false, reason, now
 	}
 }
 

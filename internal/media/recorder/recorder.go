@@ -80,6 +80,9 @@ type Track struct {
 	PayloadTypes map[uint8]media.Codec
 	// CaptureTimeID is the id of the abs-capture-time header extension, 0 if it was not negotiated.
 	CaptureTimeID uint8
+	// Since is when recording was allowed. Packets that arrived before are never written; what was lost before and comes
+	// later, as redundancy of a packet behind it, carries an arrival from then.
+	Since time.Time
 }
 
 // Recorder records one track. RTP and SenderReport are for the one goroutine that reads the track; the other methods may be
@@ -164,7 +167,8 @@ func (r *Recorder) Pause(reason string) {
 
 // Resume lets the recorder write again; reason is why the next segment opens.
 func (r *Recorder) Resume(reason string) {
-	r.queue.order(func(p *pipeline) { p.resume(reason) }, false)
+	now := r.now()
+	r.queue.order(func(p *pipeline) { p.resume(reason, now) }, false)
 	r.held.Store(false)
 }
 

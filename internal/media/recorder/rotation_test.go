@@ -255,3 +255,24 @@ func TestSilenceOfPacketsSealsTheSegment(t *testing.T) {
 		t.Errorf("%d discontinuities, but the clock went on", n)
 	}
 }
+
+func TestNothingFromBeforeRecordingWasAllowedIsWritten(t *testing.T) {
+	// A lost packet can come in with one that came later, as redundancy: it carries the arrival that it would have had.
+	voice := sound(t, 100)
+	s := newSender(media.Opus)
+	l := inLab(t, Config{}, audioTrack, func(l *lab) {
+		packets := s.send(0, voice...)
+		l.play(packets[:40])
+		l.rec.Pause("paused")
+		l.until(packets[60].at)
+		l.rec.Resume("resumed")
+		resumed := time.Now()
+		for _, p := range packets[57:60] { // restored by the packet behind the pause
+			l.rec.RTP(p.pkt, resumed.Add(p.at-packets[60].at))
+		}
+		l.play(packets[60:])
+	})
+	got := l.contents()
+	sameContent(t, want(firstRTP, 960, voice[:40]...), got[0])
+	sameContent(t, want(firstRTP+60*960, 960, voice[60:]...), got[1])
+}

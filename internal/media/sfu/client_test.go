@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -87,6 +88,7 @@ type clientOptions struct {
 	drop   func(p *rtp.Header) bool // incoming packets that the network loses
 	noNeed bool                     // do not offer again when asked
 	layers bool                     // negotiate what several layers need
+	red    bool                     // offer redundant audio, as Chromium does: behind Opus
 	wire   interceptor.Factory      // the network that the client sends over, if not a perfect one
 }
 
@@ -136,6 +138,11 @@ func newClientConnection(t *testing.T, n *clientNet, options clientOptions) *web
 	m := &webrtc.MediaEngine{}
 	if err := m.RegisterDefaultCodecs(); err != nil { // with RTX, as browsers offer it
 		t.Fatal(err)
+	}
+	if options.red {
+		if err := m.RegisterCodec(red, webrtc.RTPCodecTypeAudio); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if options.layers {
 		if err := webrtc.ConfigureSimulcastExtensionHeaders(m); err != nil {
@@ -313,6 +320,12 @@ func (c *client) onTrack(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceive
 	}
 }
 
+// connected waits until the client can send.
+func (c *client) connected() {
+	c.t.Helper()
+	eventually(c.t, "a connection", func() bool { return c.pc.ConnectionState() == webrtc.PeerConnectionStateConnected })
+}
+
 // offer makes an offer and applies the answer.
 func (c *client) offer() error {
 	c.offering.Lock()
@@ -457,7 +470,13 @@ func (c *client) send(codec media.Codec, source media.Source) *outgoing {
 	if codec == media.Opus {
 		capability.Channels = 2
 	}
-	track, err := webrtc.NewTrackLocalStaticRTP(capability, string(source)+"-"+string(codec), c.peer.ID())
+	return c.sendAs(capability, source)
+}
+
+// sendAs adds a track of any codec.
+func (c *client) sendAs(capability webrtc.RTPCodecCapability, source media.Source) *outgoing {
+	c.t.Helper()
+	track, err := webrtc.NewTrackLocalStaticRTP(capability, string(source)+"-"+strings.ReplaceAll(capability.MimeType, "/", "-"), c.peer.ID())
 	if err != nil {
 		c.t.Fatal(err)
 	}

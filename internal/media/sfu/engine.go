@@ -50,7 +50,27 @@ var codecs = []struct {
 		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeAV1, ClockRate: 90000},
 		PayloadType:        45,
 	}},
+	// Baseline and constrained baseline, which is all that devices and browsers have in common.
+	{media.H264, webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: 90000, SDPFmtpLine: h264Fmtp + "42e01f"},
+		PayloadType:        102,
+	}},
+	{media.H264, webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeH264, ClockRate: 90000, SDPFmtpLine: h264Fmtp + "42001f"},
+		PayloadType:        103,
+	}},
 }
+
+const h264Fmtp = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id="
+
+// red is how a browser may send Opus: each packet holds the one or two before it once more (RFC 2198), so that single
+// losses cost nothing. It is taken apart where it comes in and never sent on.
+var red = webrtc.RTPCodecParameters{
+	RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: mimeTypeRED, ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111"},
+	PayloadType:        63,
+}
+
+const mimeTypeRED = "audio/red"
 
 // opusFmtp is how this server likes its Opus: forward error correction in the stream, no discontinuous transmission.
 const opusFmtp = "minptime=10;useinbandfec=1"
@@ -79,6 +99,9 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 		if err := m.RegisterCodec(c.params, codecType(c.codec.Kind())); err != nil {
 			return nil, fmt.Errorf("register codec %s: %w", c.codec, err)
 		}
+	}
+	if err := m.RegisterCodec(red, webrtc.RTPCodecTypeAudio); err != nil {
+		return nil, fmt.Errorf("register codec %s: %w", mimeTypeRED, err)
 	}
 	m.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBNACK}, webrtc.RTPCodecTypeVideo)
 	m.RegisterFeedback(webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBNACK, Parameter: "pli"}, webrtc.RTPCodecTypeVideo)

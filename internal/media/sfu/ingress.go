@@ -3,6 +3,7 @@ package sfu
 import (
 	"errors"
 	"io"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,9 @@ type ingress struct {
 	lost        *nacks // nil for audio: what is lost of it is in the packets behind it, or silence
 	memory      slab
 	payloadType uint8                       // of the current publication
+	open        bool                        // packets may pass, and the newest one did
+	floor       int64                       // number of the first that did
+	blocks      []media.REDBlock            // reused
 	current     atomic.Pointer[Publication] // nil before the first packet that may pass
 }
 
@@ -99,8 +103,9 @@ func (in *ingress) run() {
 			m.duplicate.Inc()
 		case !in.peer.publishing.Load():
 			m.gated.Inc()
+			in.open = false
 		default:
-			in.pass(packet, arrival)
+			in.enter(packet, arrival)
 		}
 	}
 	in.peer.room.sfu.cfg.Logger.Warn("a track was given up: it cannot be read", "peer", in.peer.id, "mid", in.track.mid)
@@ -135,6 +140,51 @@ func (in *ingress) askFor(numbers []uint16) {
 	}})
 }
 
+// enter takes a packet that may pass, and what it holds of packets before it.
+func (in *ingress) enter(packet *rtp.Packet, arrival time.Time) {
+	if !in.open {
+		in.open, in.floor = true, in.seen.unwrap(packet.SequenceNumber)
+	}
+	if in.track.kind != media.Audio || !strings.EqualFold(in.remote.Codec().MimeType, mimeTypeRED) {
+		in.pass(packet, arrival)
+		return
+	}
+	if len(packet.Payload) == 0 { // padding
+		packet.PayloadType = in.payloadType
+		in.pass(packet, arrival)
+		return
+	}
+	blocks, err := media.ParseRED(in.blocks[:0], packet.Payload)
+	in.blocks = blocks
+	if err != nil {
+		in.peer.room.sfu.metrics.broken.Inc()
+		return
+	}
+	last := len(blocks) - 1
+	for i, b := range blocks[:last] {
+		in.restore(packet, b, last-i, arrival)
+	}
+	packet.PayloadType, packet.Payload = blocks[last].PayloadType, blocks[last].Data
+	in.pass(packet, arrival)
+}
+
+// restore passes on a packet that did not come and that a later one holds once more, so many places behind it. It
+// counts as arrived when it would have if it had taken as long as the later one: nothing of a time in which nothing was
+// to pass may come in behind that time.
+func (in *ingress) restore(carrier *rtp.Packet, b media.REDBlock, behind int, arrival time.Time) {
+	seq := carrier.SequenceNumber - uint16(behind)
+	if len(b.Data) == 0 || in.seen.unwrap(seq) < in.floor || !in.seen.accept(seq) {
+		return
+	}
+	in.peer.room.sfu.metrics.restored.Inc()
+	in.pass(&rtp.Packet{
+		Header: rtp.Header{
+			Version: 2, PayloadType: b.PayloadType, SSRC: carrier.SSRC, SequenceNumber: seq, Timestamp: carrier.Timestamp - b.Offset,
+		},
+		Payload: b.Data,
+	}, arrival.Add(-media.RTPDuration(int64(b.Offset), media.OpusRate)))
+}
+
 // pass hands a packet to the publication that it belongs to, which begins or changes with it.
 func (in *ingress) pass(packet *rtp.Packet, arrival time.Time) {
 	pub := in.current.Load()
@@ -149,7 +199,7 @@ func (in *ingress) pass(packet *rtp.Packet, arrival time.Time) {
 // publication finds or begins the publication for a payload type. It is nil for one that nobody can use, and for all but
 // the first of several layers of an m-line.
 func (in *ingress) publication(payloadType uint8, now time.Time) *Publication {
-	codec := codecOf(in.remote.Codec().MimeType)
+	codec := in.codec(payloadType)
 	if codec == "" || codec.Kind() != in.track.kind {
 		in.peer.room.sfu.metrics.broken.Inc()
 		return nil
@@ -169,6 +219,20 @@ func (in *ingress) publication(payloadType uint8, now time.Time) *Publication {
 	}
 	in.payloadType = payloadType
 	return in.publish(codec, now)
+}
+
+// codec names the codec of a payload type, "" if it is none of ours. pion knows that of the newest packet; what was in a
+// RED packet is looked up.
+func (in *ingress) codec(payloadType uint8) media.Codec {
+	if newest := in.remote.Codec(); uint8(newest.PayloadType) == payloadType {
+		return codecOf(newest.MimeType)
+	}
+	for _, c := range in.receiver.GetParameters().Codecs {
+		if uint8(c.PayloadType) == payloadType {
+			return codecOf(c.MimeType)
+		}
+	}
+	return ""
 }
 
 func (in *ingress) publish(codec media.Codec, now time.Time) *Publication {

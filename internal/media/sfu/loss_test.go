@@ -20,6 +20,7 @@ type lossyWire struct {
 	interceptor.NoOp
 	loss float64
 	trip time.Duration
+	drop func(seq uint16) bool // what else is lost; may be nil
 
 	mu      sync.Mutex // guards what follows
 	dice    *rand.Rand
@@ -41,7 +42,7 @@ func (w *lossyWire) NewInterceptor(string) (interceptor.Interceptor, error) { re
 func (w *lossyWire) BindLocalStream(_ *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		w.mu.Lock()
-		drop := w.dice.Float64() < w.loss
+		drop := w.dice.Float64() < w.loss || w.drop != nil && w.drop(h.SequenceNumber)
 		if drop && !w.sent[h.SequenceNumber] {
 			w.lost[h.SequenceNumber] = true
 		}
@@ -144,7 +145,7 @@ func newLossyPublisher(t *testing.T, r *Room, loss float64, trip time.Duration) 
 	if err := c.offer(); err != nil {
 		t.Fatal(err)
 	}
-	c.await("keys", func() bool { return has(c.states, "keys") })
+	c.connected()
 	p.first = p.camera.seq + 1
 	return p
 }

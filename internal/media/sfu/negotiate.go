@@ -218,7 +218,10 @@ func (p *Peer) finalAnswer(o *offer) (string, error) {
 	if local == nil {
 		return "", ErrClosed
 	}
-	answer, err := o.finish(local.SDP, p.carries)
+	p.mu.Lock()
+	publishOnly := p.publishOnly
+	p.mu.Unlock()
+	answer, err := o.finish(local.SDP, p.carries, publishOnly)
 	if err != nil {
 		return "", err
 	}

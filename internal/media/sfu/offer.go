@@ -180,7 +180,10 @@ func lineCodecs(m *sdp.MediaDescription, kind media.Kind) []media.Codec {
 		}
 		name, _, _ := strings.Cut(encoding, "/")
 		c := codecOf(string(kind) + "/" + name)
-		if c == "" || c == media.VP9 && !isProfile0(m, payloadType) || slices.Contains(offered, c) {
+		switch {
+		case c == "", slices.Contains(offered, c):
+			continue
+		case c == media.VP9 && !isProfile0(m, payloadType), c == media.H264 && !isBaseline(m, payloadType):
 			continue
 		}
 		offered = append(offered, c)
@@ -190,18 +193,32 @@ func lineCodecs(m *sdp.MediaDescription, kind media.Kind) []media.Codec {
 
 // isProfile0 tells whether a VP9 format is of profile 0, which is what it is without a word (RFC 9628 §6).
 func isProfile0(m *sdp.MediaDescription, payloadType string) bool {
+	profile, ok := formatParameter(m, payloadType, "profile-id")
+	return !ok || profile == "0"
+}
+
+// isBaseline tells whether an H.264 format is of the baseline profile, constrained or not, in packets that may hold
+// fragments (RFC 6184 §8.1). Without a word it is baseline, but of one NAL unit a packet.
+func isBaseline(m *sdp.MediaDescription, payloadType string) bool {
+	mode, _ := formatParameter(m, payloadType, "packetization-mode")
+	profile, ok := formatParameter(m, payloadType, "profile-level-id")
+	return mode == "1" && (!ok || strings.HasPrefix(strings.ToLower(profile), "42"))
+}
+
+// formatParameter finds a parameter of a format.
+func formatParameter(m *sdp.MediaDescription, payloadType, name string) (string, bool) {
 	for _, a := range m.Attributes {
 		format, parameters, _ := strings.Cut(a.Value, " ")
 		if a.Key != "fmtp" || format != payloadType {
 			continue
 		}
 		for _, parameter := range strings.Split(parameters, ";") {
-			if key, value, _ := strings.Cut(strings.TrimSpace(parameter), "="); key == "profile-id" {
-				return value == "0"
+			if key, value, _ := strings.Cut(strings.TrimSpace(parameter), "="); strings.EqualFold(key, name) {
+				return value, true
 			}
 		}
 	}
-	return true
+	return "", false
 }
 
 func (o *offer) check() error {

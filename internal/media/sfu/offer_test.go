@@ -25,8 +25,10 @@ func TestOffersThatAreRefused(t *testing.T) {
 		{"too large", good + strings.Repeat("a=x:y\r\n", 10_000), ErrSDPTooLarge},
 		{"no m-line", good[:strings.Index(good, "m=")], ErrNoTracks},
 		{"nothing but a data channel", good[:strings.Index(good, "m=")] + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n", ErrNoTracks},
-		{"a codec that nobody here knows", strings.NewReplacer("VP8/", "H263/", "VP9/", "H261/", "AV1/", "JPEG/").Replace(good), ErrUnsupportedCodec},
-		{"VP9 of a profile with more colours only", strings.NewReplacer("VP8/", "H263/", "AV1/", "JPEG/", "profile-id=0", "profile-id=2").Replace(good), ErrUnsupportedCodec},
+		{"a codec that nobody here knows", strings.NewReplacer("VP8/", "H263/", "VP9/", "H261/", "AV1/", "JPEG/", "H264/", "MPV/").Replace(good), ErrUnsupportedCodec},
+		{"H.264 of a profile with more than everybody shows", strings.NewReplacer("VP8/", "H263/", "VP9/", "H261/", "AV1/", "JPEG/", "level-id=42", "level-id=64").Replace(good), ErrUnsupportedCodec},
+		{"H.264 with one NAL unit a packet", strings.NewReplacer("VP8/", "H263/", "VP9/", "H261/", "AV1/", "JPEG/", "packetization-mode=1", "packetization-mode=0").Replace(good), ErrUnsupportedCodec},
+		{"VP9 of a profile with more colours only", strings.NewReplacer("VP8/", "H263/", "AV1/", "JPEG/", "H264/", "MPV/", "profile-id=0", "profile-id=2").Replace(good), ErrUnsupportedCodec},
 		{"no ICE credentials", strings.ReplaceAll(good, "a=ice-ufrag", "a=x-ufrag"), ErrBadSDP},
 		{"no fingerprint", strings.ReplaceAll(good, "a=fingerprint", "a=x-fingerprint"), ErrBadSDP},
 		{"no mid", strings.ReplaceAll(good, "a=mid", "a=x-mid"), ErrBadSDP},
@@ -129,7 +131,7 @@ func TestOfferIsSimplified(t *testing.T) {
 	}
 	want := []line{
 		{mid: "0", kind: media.Audio, sends: true, codecs: []media.Codec{media.Opus}},
-		{mid: "1", kind: media.Video, sends: true, codecs: []media.Codec{media.VP8, media.AV1, media.VP9}},
+		{mid: "1", kind: media.Video, sends: true, codecs: []media.Codec{media.VP8, media.H264, media.AV1, media.VP9}},
 	}
 	if d := cmp.Diff(want, o.lines, cmp.AllowUnexported(line{})); d != "" {
 		t.Error(d)
@@ -207,4 +209,40 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatalf("taken twice and refused the third time: %v", err)
 		}
 	})
+}
+
+func TestH264IsTakenFromDevicesOnly(t *testing.T) {
+	good := sampleOffer(t)
+	r := newSFU(t).NewRoom()
+	for _, tt := range []struct {
+		name   string
+		answer func(p *Peer) (string, error)
+		want   bool
+	}{
+		{"a browser", func(p *Peer) (string, error) { a, _, err := p.Answer(t.Context(), good, nil); return a, err }, false},
+		{"a browser that only listens", func(p *Peer) (string, error) {
+			a, _, err := p.Answer(t.Context(), strings.ReplaceAll(good, "a=sendonly", "a=recvonly"), nil)
+			return a, err
+		}, true},
+		{"a browser that can send nothing else", func(p *Peer) (string, error) {
+			a, _, err := p.Answer(t.Context(), strings.NewReplacer("VP8/", "H263/", "VP9/", "H261/", "AV1/", "JPEG/").Replace(good), nil)
+			return a, err
+		}, true},
+		{"a device", func(p *Peer) (string, error) { return p.AnswerComplete(t.Context(), good) }, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := r.NewPeer(PeerConfig{ID: tt.name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			answer, err := tt.answer(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(answer, "H264/90000"); got != tt.want {
+				t.Errorf("H.264 in the answer: %v, want %v:\n%s", got, tt.want, answer)
+			}
+		})
+	}
 }

@@ -97,6 +97,9 @@ func (p *Publication) Source() media.Source { return p.source }
 // CaptureTimeExtension is the id of the header extension abs-capture-time in the packets; 0 if there is none.
 func (p *Publication) CaptureTimeExtension() uint8 { return p.captureTime }
 
+// RTT is the round trip of the newest check of the publisher's connection; 0 if there was none.
+func (p *Publication) RTT() time.Duration { return p.peer.rtt() }
+
 // Ended is closed when no packet will come any more.
 func (p *Publication) Ended() <-chan struct{} { return p.ended }
 
