@@ -31,7 +31,7 @@ type Config struct {
 	URL        string // where other nodes and browsers reach it
 	QualityDir string // where quality samples are gathered
 	// Room says why no recorded consultation may be scheduled or opened now; nil: there is always room.
-	Room     func() error
+	Room       func() error
 	Recorder   recorder.Config
 	Grace      time.Duration // how long a participant whose connection is lost stays present; default 30 s
 	Signaling  time.Duration // from joining, with a screen open, to the first offer; default 15 s

@@ -19,12 +19,12 @@ const (
 	rankPaused
 	rankMuted
 	rankCameraOff
+	rankOverrun // what the recorder itself could not write
+	rankCorrupt
 	rankOpen // a segment that was begun and of which nothing more is known
 	rankOpenCorrupt
 	rankOpenCrash
 	rankCrash
-	rankOverrun
-	rankCorrupt
 	rankDisconnected
 	rankLoss
 	rankStall
@@ -37,8 +37,8 @@ const (
 )
 
 var causeOf = [ranks]Cause{
-	Missing, Corrupt, Crash, NotConsented, Paused, Muted, CameraOff, Missing, Corrupt, Crash,
-	Crash, Overrun, Corrupt, Disconnected, Loss, Stall, NotConsented, Paused, Muted, CameraOff, Overrun,
+	Missing, Corrupt, Crash, NotConsented, Paused, Muted, CameraOff, Overrun, Corrupt, Missing, Corrupt, Crash,
+	Crash, Disconnected, Loss, Stall, NotConsented, Paused, Muted, CameraOff, Overrun,
 }
 
 // reason is a stretch in which something explains that there is no media.

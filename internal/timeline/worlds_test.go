@@ -13,7 +13,6 @@ import (
 
 // world is one participant's clocks and network. Change sets what differs from an ordinary one.
 type world struct {
-	row    string // of the table
 	name   string
 	change []func(audio, video *source)
 	length float64 // s
