@@ -35,6 +35,7 @@ type TrackView struct {
 	ID     string       `json:"id"`
 	Kind   media.Kind   `json:"kind"`
 	Source media.Source `json:"source"`
+	Codec  media.Codec  `json:"codec"` // not every browser can show every one of them
 	Muted  bool         `json:"muted"`
 }
 
@@ -87,7 +88,9 @@ func (c *Conference) viewOf(p consultation.Participant) ParticipantView {
 		pv.Recorded = recordedWaiting
 	}
 	for _, t := range c.tracksOf(p.ID) {
-		pv.Tracks = append(pv.Tracks, TrackView{ID: t.id, Kind: t.pub.Kind(), Source: t.source, Muted: t.muted})
+		pv.Tracks = append(pv.Tracks, TrackView{
+			ID: t.id, Kind: t.pub.Kind(), Source: t.source, Codec: t.pub.Codec(), Muted: t.muted,
+		})
 		pv.Recorded = worseRecorded(pv.Recorded, t.health.word)
 	}
 	return pv

@@ -98,6 +98,8 @@ type Segment struct {
 	Room        string    `json:"room"`  // opaque: the consultation
 	Owner       string    `json:"owner"` // opaque: the participant
 	Track       string    `json:"track"`
+	Connection  string    `json:"connection,omitempty"` // opaque: tracks of one connection share their sender's wall clock
+	Source      Source    `json:"source,omitempty"`
 	SSRC        uint32    `json:"ssrc"`
 	Codec       Codec     `json:"codec"`
 	ClockRate   uint32    `json:"clock_rate"` // Hz

@@ -89,3 +89,13 @@ test("initials leave titles out", () => {
   assert.equal(initials("MUDr. Åsa Öberg Ek"), "ME");
   assert.equal(initials("  "), "?");
 });
+
+test("a picture that this browser cannot show is a card that says so", () => {
+  const plain = (codec: string) => codec !== "H264";
+  const trouble = (online: boolean, lines: Received[]) =>
+    tilesOf(change(device, { online }), patient.id, lines, new Set(), plain).map((tile) => tile.trouble);
+  const without = received.filter((line) => line.source !== "device");
+  assert.deepEqual(trouble(true, without), [undefined, undefined, "codec"]);
+  assert.deepEqual(trouble(true, received), [undefined, undefined, undefined]);
+  assert.deepEqual(trouble(false, without), [undefined, undefined, "away"]);
+});

@@ -13,7 +13,7 @@ const (
 	firstReports   = 2               // sender reports that make the first batch
 	captureEvery   = 5 * time.Second // between capture times that are kept
 	maxAnchors     = 64              // in one batch
-	sidecarAnchors = 16              // that a sidecar holds
+	sidecarAnchors = 48              // that a sidecar holds: about those of its half minute
 )
 
 // anchors gathers the clock observations of one SSRC and gives them out in batches.

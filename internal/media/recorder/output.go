@@ -70,6 +70,7 @@ func (o *output) open(f frame) error {
 	}
 	seg, err := openSegment(o.cfg.Dir, media.Segment{
 		ID: id.String(), Room: o.track.Room, Owner: o.track.Owner, Track: o.track.ID,
+		Connection: o.track.Connection, Source: o.track.Source,
 		SSRC: o.stream.ssrc, Codec: o.codec, ClockRate: o.codec.ClockRate(),
 		FirstRTP: f.rtp, LastRTP: f.rtp, EndRTP: f.rtp + int64(f.samples), Arrival: f.arrival,
 		Width: f.width, Height: f.height, OpenReason: o.reason,

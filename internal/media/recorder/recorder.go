@@ -74,6 +74,8 @@ func (c Config) withDefaults() Config {
 // Track is what is recorded. Room, Owner and ID are opaque; Room becomes a folder name.
 type Track struct {
 	Room, Owner, ID string
+	Connection      string       // that the track came over, opaque
+	Source          media.Source // what the track shows
 	Codec           media.Codec
 	// PayloadTypes names the codec of each RTP payload type, where it may change in mid-call; packets of other types are
 	// dropped. Nil means that every packet is of Codec.

@@ -88,6 +88,7 @@ type clientOptions struct {
 	drop   func(p *rtp.Header) bool // incoming packets that the network loses
 	noNeed bool                     // do not offer again when asked
 	layers bool                     // negotiate what several layers need
+	noH264 bool                     // know VP8 and Opus only
 	red    bool                     // offer redundant audio, as Chromium does: behind Opus
 	wire   interceptor.Factory      // the network that the client sends over, if not a perfect one
 }
@@ -136,7 +137,13 @@ func join(t *testing.T, r *Room, id string, options clientOptions) *client {
 func newClientConnection(t *testing.T, n *clientNet, options clientOptions) *webrtc.PeerConnection {
 	t.Helper()
 	m := &webrtc.MediaEngine{}
-	if err := m.RegisterDefaultCodecs(); err != nil { // with RTX, as browsers offer it
+	if options.noH264 {
+		for _, c := range codecs[:2] {
+			if err := m.RegisterCodec(c.params, codecType(c.codec.Kind())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	} else if err := m.RegisterDefaultCodecs(); err != nil { // with RTX, as browsers offer it
 		t.Fatal(err)
 	}
 	if options.red {
@@ -349,6 +356,27 @@ func (c *client) offerLocked(options *webrtc.OfferOptions) error {
 	}
 	c.change(func() { c.sending = sending })
 	return c.answered(answer)
+}
+
+// publishOnly offers as a device does: all candidates at once, and nothing to receive.
+func (c *client) publishOnly() {
+	c.t.Helper()
+	offer, err := c.pc.CreateOffer(nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(c.pc)
+	if err := c.pc.SetLocalDescription(offer); err != nil {
+		c.t.Fatal(err)
+	}
+	<-gathered
+	answer, err := c.peer.AnswerComplete(c.t.Context(), c.pc.LocalDescription().SDP)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.answered(answer); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 // answered applies an answer.

@@ -1,6 +1,6 @@
 // What the call's screen shows, as pure functions of what the server said and what arrives.
 
-import type { ParticipantState, Source, State } from "../signaling/messages.ts";
+import type { ParticipantState, Source, State, TrackState } from "../signaling/messages.ts";
 import type { Received } from "./peer.ts";
 
 /** One tile: a person (or device) with or without picture, or a shared screen. */
@@ -10,20 +10,28 @@ export interface Tile {
   participant: ParticipantState;
   video?: Received;
   /** Why there is no picture or why it stands still; most important first. */
-  trouble?: "connecting" | "away" | "stalled";
+  trouble?: "connecting" | "away" | "stalled" | "codec";
   microphoneOff: boolean;
   cameraOff: boolean;
 }
 
 /** The others who are present, in the order of the state; shared screens first. */
-export function tilesOf(state: State, me: string, received: Received[], stalled: ReadonlySet<string>): Tile[] {
+export function tilesOf(
+  state: State,
+  me: string,
+  received: Received[],
+  stalled: ReadonlySet<string>,
+  decodes: (codec: string) => boolean = canDecode,
+): Tile[] {
   const people: Tile[] = [];
   const screens: Tile[] = [];
   for (const participant of state.participants) {
     if (participant.id === me || !participant.present) continue;
     const device = participant.role === "device";
-    people.push(tile(participant, device ? "device" : "person", device ? "device" : "camera", received, stalled));
-    if (shows(participant, "screen")) screens.push(tile(participant, "screen", "screen", received, stalled));
+    people.push(
+      tile(participant, device ? "device" : "person", device ? "device" : "camera", received, stalled, decodes),
+    );
+    if (shows(participant, "screen")) screens.push(tile(participant, "screen", "screen", received, stalled, decodes));
   }
   return [...screens, ...people];
 }
@@ -34,6 +42,7 @@ function tile(
   source: Source,
   received: Received[],
   stalled: ReadonlySet<string>,
+  decodes: (codec: string) => boolean,
 ): Tile {
   const mine = received.filter((line) => line.participant === participant.id);
   const video = mine.find((line) => line.source === source && line.track.kind === "video");
@@ -47,7 +56,9 @@ function tile(
   };
   if (visible) made.video = visible;
   if (!participant.online) made.trouble = participant.tracks.length > 0 ? "away" : "connecting";
-  else if (
+  else if (!video && participant.tracks.some((track) => isPicture(track, source) && !decodes(track.codec))) {
+    made.trouble = "codec";
+  } else if (
     mine.some(
       (line) => stalled.has(line.mid) && (line === visible || (kind !== "screen" && line.track.kind === "audio")),
     )
@@ -55,6 +66,16 @@ function tile(
     made.trouble = "stalled";
   }
   return made;
+}
+
+function isPicture(track: TrackState, source: Source): boolean {
+  return track.source === source && track.kind === "video" && !track.muted;
+}
+
+/** Whether this browser can show a codec. One that does not say is taken at its best. */
+export function canDecode(codec: string): boolean {
+  const known = globalThis.RTCRtpReceiver?.getCapabilities?.("video")?.codecs;
+  return !known || known.some(({ mimeType }) => mimeType.toLowerCase() === `video/${codec}`.toLowerCase());
 }
 
 function shows(participant: ParticipantState, source: Source): boolean {

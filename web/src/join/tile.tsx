@@ -48,9 +48,11 @@ function Trouble({ tile }: { tile: Tile }) {
         ? t("call.tile.stalled")
         : tile.trouble === "connecting"
           ? t("call.connecting")
-          : tile.cameraOff
-            ? t("call.tile.camera_off")
-            : "";
+          : tile.trouble === "codec"
+            ? t("call.tile.codec")
+            : tile.cameraOff
+              ? t("call.tile.camera_off")
+              : "";
   return (
     <p class={`tile-note${tile.video ? " over" : ""}`} role="status">
       {text}

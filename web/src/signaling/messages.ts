@@ -111,6 +111,8 @@ export interface TrackState {
   id: string;
   kind: Kind;
   source: Source;
+  /** opus, VP8, VP9, AV1, H264: a track whose codec this browser did not offer is not sent to it. */
+  codec: string;
   muted: boolean;
 }
 

@@ -97,6 +97,8 @@ export const de: Record<Key, string> = {
   "call.tile.away": "Verbindung verloren, es wird gewartet…",
   "call.tile.stalled": "Im Moment kommt nichts an",
   "call.tile.camera_off": "Kamera ist aus",
+  "call.tile.codec":
+    "Dieser Browser kann dieses Bild nicht zeigen. Andere sehen es vielleicht, und eine Aufzeichnung enthält es.",
   "call.tile.screen": "{name}: geteilter Bildschirm",
   "call.tile.device": "{name}: Bild",
   "call.here": "da",

@@ -98,6 +98,7 @@ export const en = {
   "call.tile.away": "Connection lost, waiting…",
   "call.tile.stalled": "Nothing arrives at the moment",
   "call.tile.camera_off": "Camera is off",
+  "call.tile.codec": "This browser cannot show this picture. Others may see it, and a recording holds it.",
   "call.tile.screen": "{name}: shared screen",
   "call.tile.device": "{name}: picture",
   "call.here": "here",
