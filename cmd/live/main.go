@@ -23,6 +23,8 @@ type cli struct {
 	Token   tokenCmd   `cmd:"" help:"Print a bearer token."`
 	Demo    demoCmd    `cmd:"" help:"Create a demo consultation on the running server and print its links."`
 	Rebuild rebuildCmd `cmd:"" help:"Make the read model anew from the event log."`
+	Backup  backupCmd  `cmd:"" help:"Copy everything into a folder; the server may go on."`
+	Restore restoreCmd `cmd:"" help:"Fill an empty installation from a back-up."`
 }
 
 func main() {

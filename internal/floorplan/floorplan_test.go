@@ -64,6 +64,7 @@ var plan = map[string]int{
 	"internal/spool":  parts,
 
 	"internal/api":        useCases,
+	"internal/backup":     useCases,
 	"internal/conference": useCases,
 	"internal/signaling":  useCases,
 	"internal/stitch":     useCases,
