@@ -77,6 +77,7 @@ var plan = map[string]int{
 	"internal/e2e":            testsOnly,
 	"internal/events/logtest": testsOnly,
 	"internal/floorplan":      testsOnly,
+	"internal/netlab":         testsOnly,
 	"internal/powercut":       testsOnly,
 	"internal/simpeer":        testsOnly,
 	"internal/testenv":        testsOnly,
@@ -87,6 +88,7 @@ var neighbours = map[string][]string{
 	"internal/api":       {"internal/signaling", "internal/conference"},
 	"internal/signaling": {"internal/conference"},
 	"internal/e2e":       {"internal/powercut", "internal/simpeer", "internal/testenv"},
+	"internal/netlab":    {"internal/simpeer", "internal/testenv"},
 	"internal/simpeer":   {"internal/testenv"},
 }
 

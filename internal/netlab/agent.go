@@ -1,0 +1,175 @@
+package netlab
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"consilium/internal/media"
+	"consilium/internal/simpeer"
+)
+
+// agentSetting is the environment variable that makes a test program an agent: a participant in a process of its own,
+// because a process is what a namespace holds.
+const agentSetting = "CONSILIUM_NETLAB_AGENT"
+
+// task is what an agent is to do.
+type task struct {
+	URL, Token string
+	Who        int
+	Reach      simpeer.Reach
+	Within     time.Duration
+	Heals      bool
+}
+
+// order is what an agent is told on the way, one a line.
+type order struct {
+	Do string // mute, unmute, end, leave
+}
+
+// state is what an agent reports, one a line, four times a second.
+type state struct {
+	Connected time.Duration // from the first packet until media could flow; 0 before
+	Way       string
+	Audio     int // packets that came
+	Video     int // frames that came
+	Idle      time.Duration
+	Healed    []string // what it did to come back
+	Error     string
+	Gone      bool
+}
+
+// RunAgent is the whole program when this process is to be an agent; otherwise it returns at once.
+func RunAgent() {
+	raw := os.Getenv(agentSetting)
+	if raw == "" {
+		return
+	}
+	var t task
+	err := json.Unmarshal([]byte(raw), &t)
+	if err == nil {
+		err = newAgent(t, os.Stdout).run(context.Background(), os.Stdin)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// agent is one participant and the ladder by which it comes back.
+type agent struct {
+	task task
+	out  *json.Encoder
+	p    *simpeer.Participant
+
+	mu    sync.Mutex // guards state
+	state state
+}
+
+func newAgent(t task, out io.Writer) *agent { return &agent{task: t, out: json.NewEncoder(out)} }
+
+// look is small: what matters here is that pictures come, not which.
+func look(who int) simpeer.Spec {
+	s := simpeer.Someone(who)
+	s.Width, s.Height, s.Seconds = 96, 64, 4
+	return s
+}
+
+func (a *agent) run(ctx context.Context, in io.Reader) error {
+	m, err := simpeer.Make(ctx, "", look(a.task.Who))
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	a.p, err = simpeer.JoinWebSocket(ctx, a.task.URL, a.task.Token, simpeer.Options{
+		Media: m, Reach: a.task.Reach, ConnectWithin: a.task.Within,
+	})
+	if err != nil {
+		return a.report(state{Error: err.Error(), Gone: true})
+	}
+	a.state.Connected = time.Since(began)
+	orders := make(chan order)
+	go readOrders(in, orders)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if a.task.Heals {
+		go a.heal(ctx)
+	}
+	ticker := time.NewTicker(250 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case o, more := <-orders:
+			if !more || o.Do == "leave" {
+				_ = a.p.Leave(ctx) // the server may be gone
+				return a.report(state{Gone: true})
+			}
+			a.follow(ctx, o)
+		case <-ticker.C:
+			if err := a.report(a.look()); err != nil {
+				return nil // nobody listens any more
+			}
+		}
+	}
+}
+
+func readOrders(in io.Reader, orders chan<- order) {
+	defer close(orders)
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		var o order
+		if json.Unmarshal(lines.Bytes(), &o) == nil {
+			orders <- o
+		}
+	}
+}
+
+func (a *agent) follow(ctx context.Context, o order) {
+	var err error
+	switch o.Do {
+	case "mute", "unmute":
+		for _, source := range []media.Source{media.Microphone, media.Camera} {
+			if e := a.p.Mute(ctx, source, o.Do == "mute"); e != nil {
+				err = e
+			}
+		}
+	case "end":
+		err = a.p.End(ctx)
+	}
+	if err != nil {
+		a.mu.Lock()
+		a.state.Error = err.Error()
+		a.mu.Unlock()
+	}
+}
+
+// look reads what came so far.
+func (a *agent) look() state {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := a.state
+	s.Way = a.p.Way()
+	newest := time.Time{}
+	for _, r := range a.p.Received() {
+		if r.Source == media.Camera {
+			s.Video += r.Frames
+		} else {
+			s.Audio += r.Packets
+		}
+		if r.Last.After(newest) {
+			newest = r.Last
+		}
+	}
+	if !newest.IsZero() {
+		s.Idle = time.Since(newest)
+	}
+	return s
+}
+
+func (a *agent) report(s state) error { return a.out.Encode(s) }

@@ -1,0 +1,244 @@
+package netlab
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"consilium/internal/events"
+	"consilium/internal/media"
+	"consilium/internal/simpeer"
+)
+
+// Result is what came of one kind.
+type Result struct {
+	Kind      Kind
+	Connected time.Duration // of the participant in the network of the kind
+	Way       string
+	Back      time.Duration // after what happened in mid-call; 0 if nothing did
+	Steps     []string      // that the participant took to come back
+	Err       error
+}
+
+// call is one consultation over one network.
+type call struct {
+	kind   Kind
+	world  *world
+	server *server
+	access *access
+	id     string
+	people [2]person // the patient in the network of the kind, the doctor in the best there is
+}
+
+type person struct {
+	id, token string
+	agent     *crewed
+}
+
+// watch is how long both must see and hear each other.
+const watch = 2 * time.Second
+
+// run holds a consultation over a network of the kind and says how it went.
+func (w *world) run(kind Kind) (r Result) {
+	r.Kind = kind
+	c := &call{kind: kind, world: w}
+	defer func() { r.Err = errors.Join(r.Err, c.end()) }()
+	if r.Err = c.prepare(); r.Err != nil {
+		return r
+	}
+	patient, doctor := c.people[0].agent, c.people[1].agent
+	connected := func(s state) bool { return s.Connected > 0 }
+	if _, r.Err = doctor.until("the doctor connects", 20*time.Second, connected); r.Err != nil {
+		return r
+	}
+	s, err := patient.until("the patient connects", kind.Limit+20*time.Second, connected)
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	r.Connected = s.Connected
+	if r.Connected > kind.Limit {
+		r.Err = fmt.Errorf("connected after %s, limit %s", r.Connected.Round(time.Millisecond), kind.Limit)
+		return r
+	}
+	if r.Err = c.flows(); r.Err != nil {
+		return r
+	}
+	s, _ = patient.now()
+	r.Way = s.Way
+	if kind.Mid != nil {
+		if r.Err = c.middle(&r); r.Err != nil {
+			return r
+		}
+	}
+	r.Err = c.recorded()
+	return r
+}
+
+// prepare makes network and consultation, and lets both come in.
+func (c *call) prepare() (err error) {
+	if c.server, err = c.world.serve(c.kind.Server); err != nil {
+		return err
+	}
+	if c.access, err = newAccess(c.kind, int(c.world.next.Add(1)), c.world.inet); err != nil {
+		return err
+	}
+	var made struct {
+		ID           string
+		Participants []struct{ ID, JoinURL string }
+	}
+	err = c.server.rest("POST", "/consultations", map[string]any{
+		"title": "Laboratory", "participants": []map[string]any{
+			{"name": "Pat", "role": "patient", "consent": true}, {"name": "Doc", "role": "clinician", "consent": true},
+		},
+	}, &made)
+	if err != nil {
+		return err
+	}
+	c.id = made.ID
+	url := c.server.urls[0]
+	if c.kind.IPv4 == Absent || c.kind.IPv4 == Dead {
+		url = c.server.urls[1]
+	}
+	for i, p := range made.Participants {
+		_, token, _ := strings.Cut(p.JoinURL, "#token=")
+		t := task{
+			URL: c.server.urls[0] + "/api/v1/signaling", Token: token, Who: i, Within: c.kind.Limit + 15*time.Second,
+			Reach: simpeer.Reach{AllWays: true}, Heals: c.kind.Mid != nil,
+		}
+		place := c.world.doctor
+		if i == 0 {
+			t.URL, place = url+"/api/v1/signaling", c.access.client
+			t.Reach.Hidden, t.Reach.RelayOnly = c.kind.Hidden, c.kind.Relay
+		}
+		c.people[i].id, c.people[i].token = p.ID, token
+		if c.people[i].agent, err = hire(place, t, "SSL_CERT_FILE="+c.server.cert.cert); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flows waits until both see and hear each other for a while.
+func (c *call) flows() error {
+	for i, p := range c.people {
+		who := []string{"the patient", "the doctor"}[i]
+		from, err := p.agent.until(who+" sees and hears", 10*time.Second, func(s state) bool { return s.Audio > 0 && s.Video > 0 })
+		if err != nil {
+			return err
+		}
+		// A link that loses much, or carries little, brings fewer.
+		audio, video := int(watch/(20*time.Millisecond))/2, int(watch.Seconds()*simpeer.FPS)/4
+		if _, err := p.agent.until(who+" goes on to see and hear", 4*watch, func(s state) bool {
+			return s.Audio >= from.Audio+audio && s.Video >= from.Video+video
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// middle lets happen what the kind has for mid-call and measures how long it takes until media flows again.
+func (c *call) middle(r *Result) error {
+	if err := c.kind.Mid(c); err != nil {
+		return fmt.Errorf("in mid-call: %w", err)
+	}
+	began := time.Now()
+	patient, doctor := c.people[0].agent, c.people[1].agent
+	for _, agent := range []*crewed{patient, doctor} {
+		from, _ := agent.now()
+		s, err := agent.until("come back", c.kind.Back+10*time.Second, func(s state) bool {
+			return s.Audio > from.Audio+10 && s.Video > from.Video+5
+		})
+		if err != nil {
+			return fmt.Errorf("%w after %s", err, strings.Join(s.Healed, ", "))
+		}
+	}
+	r.Back = time.Since(began)
+	s, _ := patient.now()
+	r.Steps, r.Way = s.Healed, r.Way+" → "+s.Way
+	if r.Back > c.kind.Back {
+		return fmt.Errorf("back after %s, limit %s", r.Back.Round(time.Millisecond), c.kind.Back)
+	}
+	return nil
+}
+
+// recorded ends the consultation and looks into the log for what the recorder holds of both.
+func (c *call) recorded() error {
+	if err := c.people[1].agent.tell("end"); err != nil {
+		return err
+	}
+	limit := time.After(20 * time.Second)
+	ticker := time.NewTicker(300 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		missing, err := c.missing()
+		if err == nil && missing == "" {
+			return nil
+		}
+		select {
+		case <-limit:
+			return errors.Join(err, fmt.Errorf("the recorder does not hold %s", missing))
+		case <-ticker.C:
+		}
+	}
+}
+
+// missing names what the recorder does not hold yet, "" if nothing.
+func (c *call) missing() (string, error) {
+	var raw []byte
+	if err := c.server.rest("GET", "/consultations/"+c.id+"/events", nil, &raw); err != nil {
+		return "everything", err
+	}
+	type what struct {
+		participant string
+		kind        media.Kind
+	}
+	tracks, segments, frames := map[string]what{}, map[string]what{}, map[what]int{}
+	for line := range bytes.Lines(raw) {
+		var e struct {
+			Type        events.Type
+			Participant string
+			Data        struct {
+				Track, Segment string
+				Kind           media.Kind
+				Frames         int
+			}
+		}
+		if err := json.Unmarshal(line, &e); err != nil {
+			return "everything", err
+		}
+		switch e.Type {
+		case events.TypeTrackStarted:
+			tracks[e.Data.Track] = what{e.Participant, e.Data.Kind}
+		case events.TypeSegmentOpened:
+			segments[e.Data.Segment] = tracks[e.Data.Track]
+		case events.TypeSegmentSealed:
+			frames[segments[e.Data.Segment]] += e.Data.Frames
+		}
+	}
+	for i, p := range c.people {
+		for _, kind := range []media.Kind{media.Audio, media.Video} {
+			if frames[what{p.id, kind}] < int(watch.Seconds()*10) {
+				return fmt.Sprintf("%s of %s", kind, []string{"the patient", "the doctor"}[i]), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// end takes everything of the call away.
+func (c *call) end() error {
+	for _, p := range c.people {
+		if p.agent != nil {
+			p.agent.dismiss(5 * time.Second)
+		}
+	}
+	if c.access == nil {
+		return nil
+	}
+	return c.access.close()
+}

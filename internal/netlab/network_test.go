@@ -1,0 +1,108 @@
+package netlab
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"consilium/internal/simpeer"
+	"consilium/internal/testenv"
+)
+
+var (
+	all      = flag.Bool("all", false, "run every kind of network, not the short run")
+	only     = flag.String("only", "", "run the kinds with these numbers, with commas")
+	repeat   = flag.Int("repeat", 1, "how often to run them")
+	parallel = flag.Int("kinds", 4, "how many kinds run at once")
+	output   = flag.String("table", "", "file to add the table to")
+)
+
+func TestMain(m *testing.M) {
+	RunAgent()
+	os.Exit(m.Run())
+}
+
+// TestNetwork holds a consultation over every kind of network.
+func TestNetwork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a minute; ./task test:network runs it")
+	}
+	if os.Getuid() != 0 {
+		t.Fatalf("the laboratory makes network namespaces, which needs root; 0 of %d kinds ran", total)
+	}
+	testenv.Require(t, "ffmpeg", "ip", "nft")
+	for who := range 2 { // once, not in every agent
+		if _, err := simpeer.Make(t.Context(), "", look(who)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kinds := chosen(t)
+	w := newWorld(t)
+	for range *repeat {
+		results := w.runAll(kinds, *parallel)
+		text := table(results)
+		t.Log("\n" + text)
+		if *output != "" {
+			appendFile(t, *output, text)
+		}
+		for _, r := range results {
+			if r.Err != nil {
+				t.Errorf("%d %s: %v", r.Kind.Number, r.Kind.Name, r.Err)
+			}
+		}
+	}
+}
+
+func appendFile(t *testing.T, name, text string) {
+	t.Helper()
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err == nil {
+		_, err = file.WriteString(text)
+		err = errors.Join(err, file.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func chosen(t *testing.T) []Kind {
+	t.Helper()
+	numbers := map[int]bool{}
+	for _, field := range strings.FieldsFunc(*only, func(r rune) bool { return r == ',' }) {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			t.Fatalf("-only: %v", err)
+		}
+		numbers[n] = true
+	}
+	return slices.DeleteFunc(slices.Clone(Kinds), func(k Kind) bool {
+		if len(numbers) > 0 {
+			return !numbers[k.Number]
+		}
+		return !*all && !k.Slice
+	})
+}
+
+// runAll runs kinds, some at once, and keeps their order.
+func (w *world) runAll(kinds []Kind, atOnce int) []Result {
+	results := make([]Result, len(kinds))
+	slots := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, kind := range kinds {
+		results[i] = Result{Kind: kind, Err: errors.New("it did not come to an end")}
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			results[i] = w.run(kind)
+			fmt.Fprintf(os.Stderr, "%d %s: %v\n", kind.Number, kind.Name, results[i].Err)
+		})
+	}
+	wg.Wait()
+	return results
+}
