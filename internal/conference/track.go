@@ -14,14 +14,15 @@ import (
 
 // track is one publication of a participant and its recorder. The loop owns it.
 type track struct {
-	id      string
-	owner   string // participant
-	pub     *sfu.Publication
-	source  media.Source
-	muted   bool
-	stalled time.Time // since when no packet comes, zero while packets come
-	rec     *recorder.Recorder
-	held    string // why the recorder writes nothing, "" while it writes
+	id         string
+	owner      string // participant
+	pub        *sfu.Publication
+	source     media.Source
+	connection string // that it came over
+	muted      bool
+	stalled    time.Time // since when no packet comes, zero while packets come
+	rec        *recorder.Recorder
+	held       string // why the recorder writes nothing, "" while it writes
 
 	health health
 }
@@ -50,7 +51,7 @@ func (c *Conference) onPublication(s *seat, p *sfu.Publication) {
 	if s.deadlines.media.IsZero() {
 		s.deadlines.media = now
 	}
-	t := &track{id: events.NewID(), owner: s.participant, pub: p, source: p.Source()}
+	t := &track{id: events.NewID(), owner: s.participant, pub: p, source: p.Source(), connection: s.connection}
 	if t.source == "" {
 		participant, _ := c.state.Participant(s.participant)
 		t.source = sourceOf(participant.Role, p.Kind())
@@ -179,7 +180,8 @@ func resumeReason(held string) string {
 func (c *Conference) record(t *track) {
 	r, err := recorder.New(c.m.cfg.Recorder,
 		recorder.Track{
-			Room: c.id, Owner: t.owner, ID: t.id, Codec: t.pub.Codec(), CaptureTimeID: t.pub.CaptureTimeExtension(),
+			Room: c.id, Owner: t.owner, ID: t.id, Connection: t.connection, Source: t.source,
+			Codec: t.pub.Codec(), CaptureTimeID: t.pub.CaptureTimeExtension(),
 			Since: c.state.RecordableSince(t.owner),
 		},
 		t.pub.RequestKeyframe,

@@ -429,7 +429,14 @@ func (c RequestArchive) decide(s *State, _ time.Time) ([]Change, error) {
 	return []Change{{Event: r}}, nil
 }
 
-func (s *State) nextArchive() int { return len(s.archives) + 1 }
+// nextArchive is behind the newest version: the first ones may be missing where the log was rebuilt.
+func (s *State) nextArchive() int {
+	newest := 0
+	for _, a := range s.archives {
+		newest = max(newest, a.Version)
+	}
+	return newest + 1
+}
 
 // mustRun says whether the consultation exists and has not ended.
 func (s *State) mustRun() error {
