@@ -96,6 +96,14 @@ func (p *Product) StartStitcher() {
 	p.Stitcher = p.run("stitcher")
 }
 
+// In makes t, a subtest of the test that started the product, the one that fails when the product does not do as it is
+// told, until t ends.
+func (p *Product) In(t testing.TB) {
+	outer := p.t
+	p.t = t
+	t.Cleanup(func() { p.t = outer })
+}
+
 // Command runs `live` with args on the same data folder, waits for its end and returns its standard output without the
 // last newline. It fails the test when the command does.
 func (p *Product) Command(args ...string) string {
