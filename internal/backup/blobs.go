@@ -213,18 +213,20 @@ func (s *shelf) copySealed(ctx context.Context, file string) error {
 		return nil
 	}
 	key := spool.Key(seg)
-	if s.have(ctx, blob.Info{Key: key, Bytes: seg.Bytes}, seg.SHA256) {
+	if !s.have(ctx, blob.Info{Key: key, Bytes: seg.Bytes}, seg.SHA256) {
+		copied, err := s.store.PutFile(ctx, key, file)
+		if err != nil {
+			return err
+		}
+		if copied.SHA256 != seg.SHA256 {
+			s.from.Logger.Error("a sealed segment is not what was sealed", "file", file)
+			return s.store.Delete(ctx, key)
+		}
+		s.add(blobEntry{copied.Key, copied.Bytes, copied.SHA256}, copied.Bytes)
+	}
+	if s.have(ctx, blob.Info{Key: sidecarKey(key), Bytes: int64(len(raw))}, "") {
 		return nil
 	}
-	copied, err := s.store.PutFile(ctx, key, file)
-	if err != nil {
-		return err
-	}
-	if copied.SHA256 != seg.SHA256 {
-		s.from.Logger.Error("a sealed segment is not what was sealed", "file", file)
-		return s.store.Delete(ctx, key)
-	}
-	s.add(blobEntry{copied.Key, copied.Bytes, copied.SHA256}, copied.Bytes)
 	beside, err := s.store.Put(ctx, sidecarKey(key), strings.NewReader(string(raw)))
 	if err != nil {
 		return err
