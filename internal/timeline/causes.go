@@ -166,7 +166,9 @@ func name(hole Interval, rs reasons) []Gap {
 		if gaps[i+1].Cause == Disconnected {
 			limit = detectionDisconnect
 		}
-		if g := &gaps[i]; g.Cause == "" && g.EndNS-g.StartNS <= limit {
+		g := &gaps[i]
+		unseen := g.Cause == "" || g.Cause == Stall && gaps[i+1].Cause == Disconnected // packets stay away before ICE says why
+		if unseen && g.EndNS-g.StartNS <= limit {
 			g.Cause = gaps[i+1].Cause
 		}
 	}

@@ -104,12 +104,18 @@ func (c *rtpClock) window(after, through, q int64) []point {
 }
 
 // credible is the timed points that arrived in (after, through], agree with the others of their epoch, and carry the
-// sender's wall clock as it stood at now.
+// sender's wall clock as it stood at now. Their NTP times are those of the line through them, unless it is
+// wild: what a single report is off would count as delay.
 func (c *rtpClock) credible(after, through, now int64) []point {
 	var all []point
 	for at := after + 1; ; {
-		_, kept, _ := fitLine(oneSide(c.window(after, through, at), c.rate, now), c.rate)
-		all = append(all, kept...)
+		line, kept, _ := fitLine(oneSide(c.window(after, through, at), c.rate, now), c.rate)
+		for _, p := range kept {
+			if !line.wild {
+				p.ntp = line.ntp(p.rtp)
+			}
+			all = append(all, p)
+		}
 		_, to := c.epoch(at)
 		if to > through {
 			return all

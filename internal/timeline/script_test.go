@@ -154,6 +154,7 @@ type source struct {
 	firstSR  time.Duration // after the first packet
 	everySR  time.Duration // 0: none
 	badFirst time.Duration // error of the first report's NTP
+	noise    time.Duration // of the NTP of every report, up or down
 	lieRTP   time.Duration // error of the RTP time of every report
 	liePPM   float64       // and by how many millionths of the time since born it grows
 	wallPPM  float64       // NTP clock against true time, since archive time 0
@@ -315,6 +316,9 @@ func (src *source) reports(from, at, until time.Duration) []events.Anchor {
 		ntp := scriptZero.Add(t + src.wallError(t))
 		if i == 0 {
 			ntp = ntp.Add(src.badFirst)
+		}
+		if src.noise > 0 {
+			ntp = ntp.Add(time.Duration(src.script.noise.Int64N(2*int64(src.noise))) - src.noise)
 		}
 		arrival := t + src.srDelay + src.late(src.jitter)
 		lie := src.lieRTP + time.Duration(src.liePPM*1e-6*float64(t-src.born))

@@ -38,7 +38,7 @@ const (
 const ownError = 20 * float64(time.Millisecond)
 
 // stepped is how far an SSRC's own offset may lie from its sender's and be the same.
-const stepped = 100 * int64(time.Millisecond)
+const stepped = 250 * int64(time.Millisecond)
 
 // What a clip's error is at least made of.
 const (
