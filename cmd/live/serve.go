@@ -211,8 +211,18 @@ func (l *live) startReadModel(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	l.parts.run("projector", l.projector.Run)
+	l.parts.run("projector", l.project)
 	l.parts.run("dispatcher", func(ctx context.Context) error { return jobs.Dispatch(ctx, l.log, l.queue) })
+	return nil
+}
+
+// project runs the projector. When it gives up for good, lists stay as they are and /readyz says so, but consultations go
+// on: nothing that is recorded depends on lists.
+func (l *live) project(ctx context.Context) error {
+	if err := l.projector.Run(ctx); err != nil {
+		l.logger.Error("the read model has stopped: lists show the past until somebody has found out why", "error", err)
+		<-ctx.Done()
+	}
 	return nil
 }
 

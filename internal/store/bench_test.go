@@ -116,7 +116,7 @@ func BenchmarkFollow(b *testing.B) {
 	s := newScript(b, 200)
 	for b.Loop() {
 		b.StopTimer()
-		t.exec("truncate readmodel.position, readmodel.consultations, readmodel.participants, readmodel.archives")
+		t.exec("truncate readmodel.position, readmodel." + strings.Join(tables, ", readmodel."))
 		p := t.projector(s)
 		b.StartTimer()
 		stop := t.run(p)

@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,6 +10,8 @@ import (
 
 // cursorVersion changes with the order of lists, so that a cursor of another order is refused.
 const cursorVersion = 1
+
+var errCursor = invalid("cursor", "the cursor is not one of a list given out before")
 
 // cursor is the place after which a list goes on: the order's key of the last row shown.
 type cursor struct {
@@ -28,11 +29,11 @@ func (c cursor) String() string {
 func parseCursor(text string) (cursor, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) != 1+8+16 || raw[0] != cursorVersion {
-		return cursor{}, fmt.Errorf("%w: the cursor is not one of a list given out before", ErrInvalid)
+		return cursor{}, errCursor
 	}
 	at := time.UnixMicro(int64(binary.BigEndian.Uint64(raw[1:9]))).UTC()
 	if y := at.Year(); y < 1 || y > 9999 {
-		return cursor{}, fmt.Errorf("%w: the cursor is not one of a list given out before", ErrInvalid)
+		return cursor{}, errCursor
 	}
 	return cursor{heldAt: at, id: uuid.UUID(raw[9:])}, nil
 }

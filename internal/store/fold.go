@@ -13,7 +13,7 @@ import (
 
 // projection is the version of the rules in this file. Whoever changes what rows come out of which events raises it: the
 // next start rebuilds the read model.
-const projection = 2
+const projection = 3
 
 // States of an archive.
 const (
@@ -43,9 +43,13 @@ type folded struct {
 	Bytes          int64
 	Pending        []string // sorted
 	Missing        []string // sorted
+	Problems       []string // those that stay; sorted
+	ExpectedMS     int64
+	RecordedMS     int64
 
 	Participants map[string]*foldedParticipant
 	Archives     map[int64]*foldedArchive
+	parts
 }
 
 type foldedParticipant struct {
@@ -84,8 +88,8 @@ type foldedArchive struct {
 
 func newFolded(id string) *folded {
 	return &folded{
-		ID: id, State: consultation.Scheduled, Pending: []string{}, Missing: []string{},
-		Participants: map[string]*foldedParticipant{}, Archives: map[int64]*foldedArchive{},
+		ID: id, State: consultation.Scheduled, Pending: []string{}, Missing: []string{}, Problems: []string{},
+		Participants: map[string]*foldedParticipant{}, Archives: map[int64]*foldedArchive{}, parts: newParts(),
 	}
 }
 
@@ -114,6 +118,7 @@ func (f *folded) apply(e events.Stored) (known bool, err error) {
 	}
 	_, unknown := e.Event.(events.Unknown)
 	_ = f.applyLife(e, at) || f.applySegment(e) || f.applyArchive(e, at) // what none of them takes is shown in no list
+	f.applyParts(e, at)
 	return !unknown, nil
 }
 
@@ -140,7 +145,7 @@ func (f *folded) applyLife(e events.Stored, at time.Time) bool {
 			f.Pending = without(f.Pending, plain(m.Segment))
 		}
 	case events.ParticipantInvited:
-		f.invite(plain(e.Participant), ev, at)
+		f.invite(ident(e.Participant), ev, at)
 	case events.ParticipantJoined:
 		if f.StartedAt == nil {
 			f.StartedAt = &at
@@ -238,7 +243,7 @@ func (f *folded) invite(id string, ev events.ParticipantInvited, at time.Time) {
 }
 
 func (f *folded) change(id string, to func(*foldedParticipant)) {
-	if p := f.Participants[plain(id)]; p != nil {
+	if p := f.Participants[ident(id)]; p != nil {
 		to(p)
 		p.changed = true
 	}

@@ -12,6 +12,7 @@ type metrics struct {
 	failures  prometheus.Counter
 	position  prometheus.Gauge
 	lag       prometheus.Gauge
+	stopped   prometheus.Gauge
 	batch     prometheus.Histogram
 }
 
@@ -32,6 +33,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		lag: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "consilium_projector_lag_events", Help: "Events in the log that the read model does not show yet.",
 		}),
+		stopped: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "consilium_projector_stopped", Help: "1 when the projector has stopped for good and somebody must look: the log says why.",
+		}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "consilium_projector_batch_seconds", Help: "Time to project one batch.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
 		}),
@@ -39,7 +43,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.projected, m.unknown, m.failures, m.position, m.lag, m.batch} {
+	for _, c := range []prometheus.Collector{m.projected, m.unknown, m.failures, m.position, m.lag, m.stopped, m.batch} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}

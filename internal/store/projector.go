@@ -104,6 +104,7 @@ func (p *Projector) Run(ctx context.Context) error {
 		}
 		p.setFailed(err)
 		if hopeless(err) {
+			p.metrics.stopped.Set(1)
 			return fmt.Errorf("project events: %w", err)
 		}
 		if p.position() > before {
@@ -284,13 +285,15 @@ func (p *Projector) commit(ctx context.Context, created time.Time, batch []event
 func project(ctx context.Context, tx pgx.Tx, batch []events.Stored) (unknown int64, err error) {
 	var ids []string
 	seen := map[string]bool{}
+	var mentioned mentions
 	for _, e := range batch {
+		mentioned.add(e)
 		if !seen[e.Subject] {
 			seen[e.Subject] = true
 			ids = append(ids, e.Subject)
 		}
 	}
-	rows, err := load(ctx, tx, ids)
+	rows, err := load(ctx, tx, ids, &mentioned)
 	if err != nil {
 		return 0, err
 	}

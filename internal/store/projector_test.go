@@ -37,13 +37,19 @@ func TestRowsAreTheFold(t *testing.T) {
 		if diff := cmp.Diff(want, b.rows(ids), sameRows); diff != "" {
 			t.Fatalf("seed %d: rows (-fold in memory +database):\n%s", seed, diff)
 		}
+		incremental := b.dump()
 		b.exec("update readmodel.consultations set seq = 1, bytes = 99, state = 'open'")
 		b.exec("delete from readmodel.participants")
+		b.exec("delete from readmodel.markers")
+		b.exec("update readmodel.spans set ended_at = null")
 		if err := b.projector(nil, func(c *Config) { c.BatchSize = 7 }).Rebuild(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, b.rows(ids), sameRows); diff != "" {
 			t.Fatalf("seed %d: rebuilt rows (-fold in memory +database):\n%s", seed, diff)
+		}
+		if diff := cmp.Diff(incremental, b.dump()); diff != "" {
+			t.Fatalf("seed %d: rows as text (-as the events came +rebuilt):\n%s", seed, diff)
 		}
 		for _, id := range ids {
 			sameAsRules(t, b, want[id])
@@ -227,8 +233,12 @@ func TestShorterLog(t *testing.T) {
 	b := newBench(t)
 	b.randomHistory(rand.New(rand.NewPCG(1, 1)), 1, 20)
 	b.catchUp()
-	if err := b.projector(shorter{b.log}).Run(t.Context()); !errors.Is(err, ErrOtherLog) {
+	p := b.projector(shorter{b.log})
+	if err := p.Run(t.Context()); !errors.Is(err, ErrOtherLog) {
 		t.Errorf("Run = %v", err)
+	}
+	if testutil.ToFloat64(p.metrics.stopped) != 1 {
+		t.Error("the alarm is not given")
 	}
 }
 
@@ -320,7 +330,7 @@ func TestUnknownTypesAreCounted(t *testing.T) {
 // TestNothingThatAnEventSaysStopsIt stores values that a text column or a number column would refuse.
 func TestNothingThatAnEventSaysStopsIt(t *testing.T) {
 	b := newBench(t)
-	id, odd := events.NewID(), "nul\x00 'quoted' \u202e"
+	id, odd := events.NewID(), "nul\x00 'quoted' \u202e"+strings.Repeat("ü", 5000) // longer than an index takes
 	b.say(id, "", events.ConsultationScheduled{Policy: events.Policy(odd), Layout: odd, Language: strings.Repeat("x", 10000)})
 	b.say(id, odd, events.ParticipantInvited{Role: odd, For: []string{odd, ""}}, events.ParticipantJoined{Role: odd}, events.ParticipantLeft{Reason: odd})
 	b.say(id, "", events.ParticipantInvited{Role: "no id"}, events.ConsultationEnded{Reason: odd},
@@ -328,6 +338,13 @@ func TestNothingThatAnEventSaysStopsIt(t *testing.T) {
 		events.SegmentOpened{}, events.ConsultationCompleted{Missing: []events.MissingSegment{{Segment: odd}, {}}},
 		events.ArchiveRequested{Version: -1 << 62, ThroughSeq: 1<<64 - 1, Layout: odd, Profile: odd},
 		events.ArchiveRendered{Version: -1 << 62, Bytes: -1, DurationMS: -1, Key: odd, SHA256: odd, ManifestSHA256: odd})
+	b.say(id, odd, events.ConnectionOpened{Connection: odd, Via: odd, Browser: &events.Browser{Family: odd, Major: -1 << 62}},
+		events.ConnectionICEChanged{Connection: odd, State: odd}, events.ConnectionTimedOut{Connection: odd, Phase: odd, Code: odd},
+		events.TrackStarted{Track: odd, Connection: odd, Kind: odd, Source: odd}, events.TrackMuted{Track: odd}, events.TrackStalled{Track: odd, AfterMS: -1 << 62},
+		events.SegmentOpened{Segment: odd, Track: odd, Width: 1 << 62, Height: -1 << 62}, events.SegmentSealed{Segment: odd, Frames: -1, Bytes: 1<<63 - 1},
+		events.SegmentGap{Track: odd, Cause: odd}, events.SegmentGap{Track: odd, From: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)},
+		events.AccessOpened{Purpose: odd, Version: -1 << 62}, events.ExportMade{Kind: odd, SHA256: odd},
+		events.ConsultationCompleted{Tracks: []events.TrackAccount{{Track: odd, ExpectedMS: 1<<63 - 1, RecordedMS: -1 << 62}, {Track: odd, ExpectedMS: 1<<63 - 1}}})
 	b.clock = time.Date(9999, 12, 31, 23, 59, 58, 0, time.UTC)
 	b.say(id, "", events.RecordingPaused{Reason: odd})
 	b.catchUp()

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -24,6 +22,19 @@ var (
 	ErrInvalid = errors.New("the list cannot be shown")
 )
 
+// InvalidError is an ErrInvalid that names the field of the filter as the API spells it.
+type InvalidError struct{ Field, Reason string }
+
+// Error is a sentence for the person who asked.
+func (e *InvalidError) Error() string { return ErrInvalid.Error() + ": " + e.Reason }
+
+// Is makes every InvalidError an ErrInvalid.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+func invalid(field, reason string, args ...any) error {
+	return &InvalidError{Field: field, Reason: fmt.Sprintf(reason, args...)}
+}
+
 // Limits of List.
 const (
 	DefaultLimit = 50
@@ -34,11 +45,16 @@ const (
 
 // Filter chooses consultations. Zero fields choose all.
 type Filter struct {
-	// Query holds words that must all occur in title, external reference or names. Case and accents do not matter.
+	// Query holds words that must all occur in title, external reference or names. Case and accents do not matter. A word
+	// of one or two letters or digits counts only where a word begins with it.
 	Query string
+	// Person holds words that must all occur in the name of one participant.
+	Person string
 	// From and To bound when it was held (started, or else scheduled): From included, To not.
 	From, To     time.Time
 	State        consultation.Phase
+	Problem      string // a code of Problems, or AnyProblem, or NoProblem
+	Consent      string // given: everybody has; refused, withdrawn, none: somebody has (not)
 	Consultation string // only this one
 	// Own is for askers who may see their own consultation only: without a Consultation it chooses none, not all.
 	Own         bool
@@ -46,6 +62,12 @@ type Filter struct {
 	Cursor      string // Page.Next of the page before
 	Limit       int    // rows of a page; 0 means DefaultLimit, at most MaxLimit
 }
+
+// Values of Filter.Problem beside the codes.
+const (
+	AnyProblem = "any"
+	NoProblem  = "no"
+)
 
 // Consultation is one row of a list.
 type Consultation struct {
@@ -67,10 +89,14 @@ type Consultation struct {
 	Participants    int // invited
 	Present         int
 	SegmentsStored  int64
-	SegmentsPending []string // opened and not stored yet: what an archive waits for
-	SegmentsMissing []string // named as missing by the completion
-	Bytes           int64    // of the stored segments
-	Seq             uint64   // of the newest event shown
+	SegmentsPending []string      // opened and not stored yet: what an archive waits for
+	SegmentsMissing []string      // named as missing by the completion
+	Bytes           int64         // of the stored segments
+	Seq             uint64        // of the newest event shown
+	Problems        []string      // codes, see Problems
+	Consents        []string      // answers that occur
+	Expected        time.Duration // sum of the tracks, as the completion said; 0 before
+	Recorded        time.Duration
 
 	People  Participants // in the order of invitation
 	Archive *Archive     // the newest version, nil when none was requested
@@ -146,7 +172,8 @@ func NewQueries(pool *pgxpool.Pool) *Queries {
 const selectConsultations = `
 	select c.id::text, c.state, c.policy, c.layout, c.language, coalesce(d.title, ''), coalesce(d.external_ref, ''),
 		coalesce(d.time_zone, 'UTC'), c.paused, c.scheduled_at, c.started_at, c.ended_at, c.end_reason, c.completed_at,
-		c.participants, c.present, c.segments_stored, c.pending, c.missing, c.bytes, c.seq, c.held_at,
+		c.participants, c.present, c.segments_stored, c.pending, c.missing, c.bytes, c.seq, c.problems, c.consents,
+		c.expected_ms * 1000000, c.recorded_ms * 1000000, c.held_at,
 		a.version, a.state, a.code, a.layout, a.profile, a.requested_at, a.started_at, a.finished_at, a.key, a.bytes, a.duration_ms
 	from readmodel.consultations c
 	left join directory.consultations d on d.id = c.id
@@ -156,14 +183,14 @@ const selectConsultations = `
 
 // List gives one page of the consultations that f chooses. The error wraps ErrInvalid when f cannot be followed.
 func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
-	where, args, limit, err := f.where()
+	sql, args, limit, err := f.statement()
 	if err != nil {
 		return Page{}, err
 	}
-	sql := selectConsultations + where + fmt.Sprintf(" order by c.held_at desc, c.id desc limit %d", limit+1)
 	page := Page{Items: []Consultation{}}
 	err = q.read(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sql, args...)
+		// Planned anew each time: which index is the right one depends on the words.
+		rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
 		if err != nil {
 			return err
 		}
@@ -184,6 +211,12 @@ func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
 		return Page{}, fmt.Errorf("list consultations: %w", err)
 	}
 	return page, nil
+}
+
+// statement reads one row more than limit, to know whether there are more.
+func (f Filter) statement() (sql string, args []any, limit int, err error) {
+	where, args, limit, err := f.where()
+	return selectConsultations + where + fmt.Sprintf(" order by c.held_at desc, c.id desc limit %d", limit+1), args, limit, err
 }
 
 // addPeople fills in who takes part.
@@ -209,94 +242,6 @@ func addPeople(ctx context.Context, tx pgx.Tx, to []Consultation) error {
 	})
 }
 
-// where turns f into a condition. Only numbers of arguments and our own words get into the text.
-func (f Filter) where() (sql string, args []any, limit int, err error) {
-	if limit, err = f.limit(); err != nil {
-		return "", nil, 0, err
-	}
-	terms, err := f.terms()
-	if err != nil {
-		return "", nil, 0, err
-	}
-	var conditions []string
-	add := func(condition string, values ...any) {
-		for _, v := range values {
-			args = append(args, v)
-			condition = strings.Replace(condition, "?", fmt.Sprintf("$%d", len(args)), 1)
-		}
-		conditions = append(conditions, condition)
-	}
-	if f.State != "" {
-		if !validState(f.State) {
-			return "", nil, 0, fmt.Errorf("%w: there is no such state", ErrInvalid)
-		}
-		add("c.state = ?", f.State)
-	}
-	if !f.From.IsZero() {
-		add("c.held_at >= ?", f.From)
-	}
-	if !f.To.IsZero() {
-		add("c.held_at < ?", f.To)
-	}
-	if f.Own && f.Consultation == "" {
-		add("false")
-	}
-	if f.Consultation != "" {
-		if !events.ValidID(f.Consultation) {
-			return "", nil, 0, fmt.Errorf("%w: the consultation's id is not a UUID", ErrInvalid)
-		}
-		add("c.id = ?", f.Consultation)
-	}
-	if f.Participant != "" {
-		add("exists (select from readmodel.participants p where p.consultation = c.id and p.id = ?)", plain(f.Participant))
-	}
-	for _, term := range terms {
-		add("d.search like directory.contains(?)", term)
-	}
-	if f.Cursor != "" {
-		at, err := parseCursor(f.Cursor)
-		if err != nil {
-			return "", nil, 0, err
-		}
-		add("(c.held_at, c.id) < (?, ?)", at.heldAt, at.id.String())
-	}
-	if len(conditions) == 0 {
-		return "", nil, limit, nil
-	}
-	return " where " + strings.Join(conditions, " and "), args, limit, nil
-}
-
-func (f Filter) limit() (int, error) {
-	switch {
-	case f.Limit == 0:
-		return DefaultLimit, nil
-	case f.Limit < 0 || f.Limit > MaxLimit:
-		return 0, fmt.Errorf("%w: a page has between 1 and %d rows", ErrInvalid, MaxLimit)
-	default:
-		return f.Limit, nil
-	}
-}
-
-func (f Filter) terms() ([]string, error) {
-	if !utf8.ValidString(f.Query) || utf8.RuneCountInString(f.Query) > maxQuery {
-		return nil, fmt.Errorf("%w: the search text is longer than %d characters or not valid UTF-8", ErrInvalid, maxQuery)
-	}
-	terms := strings.Fields(plain(f.Query))
-	if len(terms) > maxTerms {
-		return nil, fmt.Errorf("%w: the search text has more than %d words", ErrInvalid, maxTerms)
-	}
-	return terms, nil
-}
-
-func validState(s consultation.Phase) bool {
-	switch s {
-	case consultation.Scheduled, consultation.Open, consultation.Ended, consultation.Completed, consultation.Archived:
-		return true
-	default:
-		return false
-	}
-}
-
 // listed is a row with the key of the order.
 type listed struct {
 	Consultation
@@ -318,7 +263,8 @@ func scanListed(row pgx.CollectableRow) (listed, error) {
 	c := &l.Consultation
 	err := row.Scan(&c.ID, &c.State, &c.Policy, &c.Layout, &c.Language, &c.Title, &c.ExternalRef,
 		&c.TimeZone, &c.Paused, &c.ScheduledAt, &c.StartedAt, &c.EndedAt, &c.EndReason, &c.CompletedAt,
-		&c.Participants, &c.Present, &c.SegmentsStored, &c.SegmentsPending, &c.SegmentsMissing, &c.Bytes, &c.Seq, &l.heldAt,
+		&c.Participants, &c.Present, &c.SegmentsStored, &c.SegmentsPending, &c.SegmentsMissing, &c.Bytes, &c.Seq, &c.Problems, &c.Consents,
+		&c.Expected, &c.Recorded, &l.heldAt,
 		&version, &state, &code, &layout, &profile, &requestedAt, &a.StartedAt, &a.FinishedAt, &key, &bytes, &durationMS)
 	if err != nil || version == nil {
 		return l, err
@@ -376,19 +322,8 @@ func (q *Queries) Archives(ctx context.Context, id string) ([]Archive, error) {
 		return nil, fmt.Errorf("list archives: %w", ErrNotFound)
 	}
 	var all []Archive
-	err := q.read(ctx, func(tx pgx.Tx) error {
-		var there bool
-		if err := tx.QueryRow(ctx, "select exists (select from readmodel.consultations where id = $1)", id).Scan(&there); err != nil {
-			return err
-		}
-		if !there {
-			return ErrNotFound
-		}
-		rows, err := tx.Query(ctx, selectArchives, id)
-		if err != nil {
-			return err
-		}
-		all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Archive])
+	err := q.of(ctx, id, func(tx pgx.Tx) (err error) {
+		all, err = collect[Archive](ctx, tx, selectArchives, id)
 		return err
 	})
 	if err != nil {

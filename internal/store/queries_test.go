@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
 
@@ -65,6 +66,7 @@ func TestScriptedConsultation(t *testing.T) {
 		Title: "Knee after surgery", ExternalRef: "MIS-4711", TimeZone: "Europe/Berlin",
 		ScheduledAt: at(1), StartedAt: when(8), EndedAt: when(17), EndReason: "closed", CompletedAt: when(18),
 		Participants: 3, Present: 0, SegmentsStored: 1, SegmentsPending: []string{"a2"}, SegmentsMissing: []string{"b1"}, Bytes: 1000, Seq: 24,
+		Problems: []string{ProblemMissing}, Consents: []string{"given"},
 		People: Participants{
 			{ID: anna, Name: "Dr. Anna Schmidt", Role: "clinician", Consent: consultation.Given, ConsentAt: when(7), InvitedAt: at(2), JoinedAt: when(8), LeftAt: when(17), LeftReason: "ended"},
 			{ID: boris, Name: "Борис Иванов", Role: "patient", Consent: consultation.Given, ConsentAt: when(10), InvitedAt: at(3), JoinedAt: when(11), LeftAt: when(16), LeftReason: "left"},
@@ -72,20 +74,20 @@ func TestScriptedConsultation(t *testing.T) {
 		},
 		Archive: &second,
 	}
-	loose := cmp.Options{cmpopts.EquateApproxTime(0), cmpopts.EquateEmpty()}
+	loose := gocmp.Options{cmpopts.EquateApproxTime(0), cmpopts.EquateEmpty()}
 	q := NewQueries(b.pool)
 	got, err := q.Get(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, loose); diff != "" {
+	if diff := gocmp.Diff(want, got, loose); diff != "" {
 		t.Errorf("Get (-want +got):\n%s", diff)
 	}
 	page, err := q.List(t.Context(), Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Page{Items: []Consultation{want}}, page, loose); diff != "" {
+	if diff := gocmp.Diff(Page{Items: []Consultation{want}}, page, loose); diff != "" {
 		t.Errorf("List (-want +got):\n%s", diff)
 	}
 	archives, err := q.Archives(t.Context(), id)
@@ -96,7 +98,7 @@ func TestScriptedConsultation(t *testing.T) {
 		Version: 1, State: ArchiveFailed, Code: "FFMPEG-MISSING", Layout: "grid", Profile: "standard",
 		RequestedAt: at(19), StartedAt: when(20), FinishedAt: when(21),
 	}
-	if diff := cmp.Diff([]Archive{first, second}, archives, loose); diff != "" {
+	if diff := gocmp.Diff([]Archive{first, second}, archives, loose); diff != "" {
 		t.Errorf("Archives (-want +got):\n%s", diff)
 	}
 
@@ -131,6 +133,13 @@ func library(t *testing.T) (b *bench, ids []string, guest string) {
 		}
 		if i == 2 {
 			b.say(id, "", events.ConsultationEnded{Reason: "closed"})
+			b.say(id, person, events.ConsentGiven{})
+		}
+		if i == 3 {
+			b.say(id, person, events.ConsentGiven{}, events.ConsentWithdrawn{}, events.ConnectionTimedOut{Phase: "ice", Code: "ICE-TIMEOUT"})
+		}
+		if i == 4 {
+			b.say(id, "", events.ConsultationEnded{Reason: events.EndedAbandoned})
 		}
 	}
 	b.catchUp()
@@ -154,10 +163,22 @@ func TestList(t *testing.T) {
 		{name: "words that never meet", filter: Filter{Query: "boris knee"}},
 		{name: "an external reference", filter: Filter{Query: "MIS-103"}, want: []int{3}},
 		{name: "a percent sign is no wildcard", filter: Filter{Query: "0%"}, want: []int{4}},
+		{name: "two letters begin a word", filter: Filter{Query: "kn"}, want: []int{2, 0}},
+		{name: "two letters within a word are not enough", filter: Filter{Query: "nn"}},
+		{name: "one letter begins a word of a name", filter: Filter{Query: "b m"}, want: []int{3, 1}},
+		{name: "a person", filter: Filter{Person: "mül an"}, want: []int{4, 2, 0}},
+		{name: "a person is not looked for in titles", filter: Filter{Person: "knee"}},
+		{name: "a person and a word of the title", filter: Filter{Person: "anna", Query: "knee"}, want: []int{2, 0}},
+		{name: "with problems", filter: Filter{Problem: AnyProblem}, want: []int{4, 3}},
+		{name: "without problems", filter: Filter{Problem: NoProblem}, want: []int{2, 1, 0}},
+		{name: "with this problem", filter: Filter{Problem: ProblemConnection}, want: []int{3}},
+		{name: "everybody has agreed", filter: Filter{Consent: "given"}, want: []int{2}},
+		{name: "somebody has not answered", filter: Filter{Consent: "none"}, want: []int{4, 1, 0}},
+		{name: "somebody has withdrawn", filter: Filter{Consent: "withdrawn"}, want: []int{3}},
 		{name: "a percent sign alone", filter: Filter{Query: "%"}, want: []int{4}},
 		{name: "quotes do no harm", filter: Filter{Query: `'; drop schema readmodel cascade; --"`}},
 		{name: "a nul character is nothing", filter: Filter{Query: "kn\x00ee"}, want: []int{2, 0}},
-		{name: "a state", filter: Filter{State: consultation.Open}, want: []int{4, 3, 1}},
+		{name: "a state", filter: Filter{State: consultation.Open}, want: []int{3, 1}},
 		{name: "from a time on", filter: Filter{From: hour(3)}, want: []int{4, 3}},
 		{name: "before a time", filter: Filter{To: hour(1)}, want: []int{0}},
 		{name: "between two times", filter: Filter{From: hour(1), To: hour(3)}, want: []int{2, 1}},
@@ -184,7 +205,7 @@ func TestList(t *testing.T) {
 			for _, c := range page.Items {
 				got = append(got, c.ID)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := gocmp.Diff(want, got); diff != "" {
 				t.Errorf("ids (-want +got):\n%s", diff)
 			}
 		})
@@ -217,7 +238,7 @@ func TestPages(t *testing.T) {
 			}
 			f.Cursor = page.Next
 		}
-		if diff := cmp.Diff(whole.Items, got, cmpopts.EquateApproxTime(0)); diff != "" {
+		if diff := gocmp.Diff(whole.Items, got, cmpopts.EquateApproxTime(0)); diff != "" {
 			t.Errorf("limit %d: all pages (-whole list +pages):\n%s", limit, diff)
 		}
 	}
@@ -230,14 +251,18 @@ func TestBadFilters(t *testing.T) {
 	tests := []struct {
 		name   string
 		filter Filter
+		field  string // "cursor" when empty
 	}{
-		{name: "a negative limit", filter: Filter{Limit: -1}},
-		{name: "a huge limit", filter: Filter{Limit: MaxLimit + 1}},
-		{name: "an unknown state", filter: Filter{State: "lost"}},
-		{name: "a consultation that is no id", filter: Filter{Consultation: "1 or 1=1"}},
-		{name: "a long search text", filter: Filter{Query: strings.Repeat("ä", maxQuery+1)}},
-		{name: "too many words", filter: Filter{Query: strings.Repeat("a ", maxTerms+1)}},
-		{name: "a search text that is not UTF-8", filter: Filter{Query: "\xff"}},
+		{name: "a negative limit", filter: Filter{Limit: -1}, field: "limit"},
+		{name: "a huge limit", filter: Filter{Limit: MaxLimit + 1}, field: "limit"},
+		{name: "an unknown state", filter: Filter{State: "lost"}, field: "state"},
+		{name: "an unknown problem", filter: Filter{Problem: "hunger"}, field: "problem"},
+		{name: "an unknown answer", filter: Filter{Consent: "perhaps"}, field: "consent"},
+		{name: "a long name", filter: Filter{Person: strings.Repeat("ä", maxQuery+1)}, field: "person"},
+		{name: "a consultation that is no id", filter: Filter{Consultation: "1 or 1=1"}, field: "consultation"},
+		{name: "a long search text", filter: Filter{Query: strings.Repeat("ä", maxQuery+1)}, field: "query"},
+		{name: "too many words", filter: Filter{Query: strings.Repeat("a ", maxTerms+1)}, field: "query"},
+		{name: "a search text that is not UTF-8", filter: Filter{Query: "\xff"}, field: "query"},
 		{name: "a cursor that is none", filter: Filter{Cursor: "page2"}},
 		{name: "a cursor of another version", filter: Filter{Cursor: "B" + good[1:]}},
 		{name: "a cursor that was cut", filter: Filter{Cursor: good[:len(good)-2]}},
@@ -245,7 +270,9 @@ func TestBadFilters(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := q.List(t.Context(), tt.filter); !errors.Is(err, ErrInvalid) {
+			_, err := q.List(t.Context(), tt.filter)
+			var named *InvalidError
+			if !errors.Is(err, ErrInvalid) || !errors.As(err, &named) || named.Field != cmp.Or(tt.field, "cursor") {
 				t.Errorf("error = %v", err)
 			}
 		})

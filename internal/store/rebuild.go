@@ -45,6 +45,11 @@ func (p *Projector) Rebuild(ctx context.Context) error {
 	return nil
 }
 
+// tables are all that are made from the log, but for the position.
+var tables = []string{
+	"consultations", "participants", "archives", "connections", "tracks", "segments", "spans", "markers", "accesses", "exports",
+}
+
 // wipe locks the position and removes all rows. It deletes instead of truncating: readers must not wait.
 func wipe(ctx context.Context, tx pgx.Tx) error {
 	_, ok, err := lock(ctx, tx)
@@ -56,7 +61,7 @@ func wipe(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	for _, table := range []string{"archives", "participants", "consultations"} {
+	for _, table := range tables {
 		if _, err := tx.Exec(ctx, "delete from readmodel."+table); err != nil {
 			return fmt.Errorf("clear %s: %w", table, err)
 		}

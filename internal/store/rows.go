@@ -14,7 +14,7 @@ import (
 const (
 	loadConsultations = `
 		select id::text, seq, state, policy, layout, language, paused, scheduled_at, started_at, ended_at, end_reason,
-			completed_at, segments_stored, bytes, pending, missing
+			completed_at, segments_stored, bytes, pending, missing, problems, expected_ms, recorded_ms
 		from readmodel.consultations where id = any($1)`
 	loadParticipants = `
 		select consultation::text, id, role, records, consent, consent_at, present, invited_at, joined_at, left_at, left_reason
@@ -26,14 +26,16 @@ const (
 
 	saveConsultation = `
 		insert into readmodel.consultations (id, seq, state, policy, layout, language, paused, scheduled_at, started_at,
-			ended_at, end_reason, completed_at, segments_stored, bytes, pending, missing, participants, present)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+			ended_at, end_reason, completed_at, segments_stored, bytes, pending, missing, participants, present, problems, consents,
+			expected_ms, recorded_ms)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 		on conflict (id) do update set seq = excluded.seq, state = excluded.state, policy = excluded.policy,
 			layout = excluded.layout, language = excluded.language, paused = excluded.paused,
 			scheduled_at = excluded.scheduled_at, started_at = excluded.started_at, ended_at = excluded.ended_at,
 			end_reason = excluded.end_reason, completed_at = excluded.completed_at,
 			segments_stored = excluded.segments_stored, bytes = excluded.bytes, pending = excluded.pending,
-			missing = excluded.missing, participants = excluded.participants, present = excluded.present`
+			missing = excluded.missing, participants = excluded.participants, present = excluded.present,
+			problems = excluded.problems, consents = excluded.consents, expected_ms = excluded.expected_ms, recorded_ms = excluded.recorded_ms`
 	saveParticipant = `
 		insert into readmodel.participants (consultation, id, role, records, consent, consent_at, present, invited_at,
 			joined_at, left_at, left_reason)
@@ -52,8 +54,9 @@ const (
 			duration_ms = excluded.duration_ms`
 )
 
-// load reads the rows of the consultations ids back; those that have none yet start empty.
-func load(ctx context.Context, tx pgx.Tx, ids []string) (map[string]*folded, error) {
+// load reads the rows of the consultations ids back, and of their parts those that a batch mentions; what has no row yet
+// starts empty.
+func load(ctx context.Context, tx pgx.Tx, ids []string, m *mentions) (map[string]*folded, error) {
 	all := make(map[string]*folded, len(ids))
 	for _, id := range ids {
 		all[id] = newFolded(id)
@@ -63,7 +66,11 @@ func load(ctx context.Context, tx pgx.Tx, ids []string) (map[string]*folded, err
 		return eachRow(rows, func() error {
 			f := newFolded("")
 			err := rows.Scan(&f.ID, &f.Seq, &f.State, &f.Policy, &f.Layout, &f.Language, &f.Paused, &f.ScheduledAt, &f.StartedAt,
-				&f.EndedAt, &f.EndReason, &f.CompletedAt, &f.SegmentsStored, &f.Bytes, &f.Pending, &f.Missing)
+				&f.EndedAt, &f.EndReason, &f.CompletedAt, &f.SegmentsStored, &f.Bytes, &f.Pending, &f.Missing, &f.Problems,
+				&f.ExpectedMS, &f.RecordedMS)
+			for _, code := range passing {
+				f.Problems = without(f.Problems, code)
+			}
 			all[f.ID] = f
 			return err
 		})
@@ -92,6 +99,7 @@ func load(ctx context.Context, tx pgx.Tx, ids []string) (map[string]*folded, err
 			return err
 		})
 	})
+	queueParts(batch, ids, m, all)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("load rows: %w", err)
 	}
@@ -114,7 +122,8 @@ func save(ctx context.Context, tx pgx.Tx, all map[string]*folded) error {
 	batch := &pgx.Batch{}
 	for _, f := range all {
 		batch.Queue(saveConsultation, f.ID, f.Seq, f.State, f.Policy, f.Layout, f.Language, f.Paused, f.ScheduledAt, f.StartedAt,
-			f.EndedAt, f.EndReason, f.CompletedAt, f.SegmentsStored, f.Bytes, f.Pending, f.Missing, len(f.Participants), f.present())
+			f.EndedAt, f.EndReason, f.CompletedAt, f.SegmentsStored, f.Bytes, f.Pending, f.Missing, len(f.Participants), f.present(),
+			f.problems(), f.consents(), f.ExpectedMS, f.RecordedMS)
 		for _, p := range f.Participants {
 			if p.changed {
 				batch.Queue(saveParticipant, f.ID, p.ID, p.Role, p.Records, p.Consent, p.ConsentAt, p.Present, p.InvitedAt,
@@ -128,10 +137,11 @@ func save(ctx context.Context, tx pgx.Tx, all map[string]*folded) error {
 			}
 		}
 	}
+	saveParts(batch, all)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("save rows: %w", err)
 	}
-	return nil
+	return copyMarkers(ctx, tx, all)
 }
 
 const (

@@ -47,11 +47,21 @@ func (b *bench) say(consultation, participant string, all ...events.Event) event
 	b.Helper()
 	var drafts []events.Draft
 	for _, e := range all {
-		b.clock = b.clock.Add(time.Second)
-		d := events.NewDraft("/live/test", b.clock, e)
+		d := b.draft(e)
 		d.Participant = participant
 		drafts = append(drafts, d)
 	}
+	return b.add(consultation, drafts...)
+}
+
+// draft is an event a second after the one before.
+func (b *bench) draft(e events.Event) events.Draft {
+	b.clock = b.clock.Add(time.Second)
+	return events.NewDraft("/live/test", b.clock, e)
+}
+
+func (b *bench) add(consultation string, drafts ...events.Draft) events.Version {
+	b.Helper()
 	at, err := b.log.Last(b.Context(), consultation)
 	if err != nil {
 		b.Fatal(err)
@@ -125,11 +135,84 @@ func (b *bench) rows(ids []string) map[string]*folded {
 	b.Helper()
 	var all map[string]*folded
 	err := pgx.BeginFunc(b.Context(), b.pool, func(tx pgx.Tx) (err error) {
-		all, err = load(b.Context(), tx, ids)
-		return err
+		if all, err = load(b.Context(), tx, ids, &mentions{}); err != nil {
+			return err
+		}
+		return loadWhole(b.Context(), tx, ids, all)
 	})
 	if err != nil {
 		b.Fatal(err)
+	}
+	return all
+}
+
+// loadWhole reads all parts of the consultations, which the projector never does.
+func loadWhole(ctx context.Context, tx pgx.Tx, ids []string, all map[string]*folded) error {
+	whole := func(sql string) string { return sql[:strings.Index(sql, " where ")] + " where consultation = any($1)" }
+	for sql, scan := range map[string]func(pgx.Rows) error{
+		whole(loadConnections): func(rows pgx.Rows) error {
+			of, c, err := scanConnection(rows)
+			all[of].Connections[c.ID] = c
+			return err
+		},
+		whole(loadTracks): func(rows pgx.Rows) error {
+			of, t, err := scanTrack(rows)
+			all[of].Tracks[t.ID] = t
+			return err
+		},
+		whole(loadSegments): func(rows pgx.Rows) error {
+			of, s, err := scanSegment(rows)
+			all[of].Segments[s.ID] = s
+			return err
+		},
+		whole(loadAccesses): func(rows pgx.Rows) error {
+			of, a, err := scanAccess(rows)
+			all[of].Accesses[a.ID] = a
+			return err
+		},
+		whole(loadOpenSpans): func(rows pgx.Rows) error {
+			of, s, err := scanSpan(rows)
+			all[of].Spans[s.Seq] = s
+			return err
+		},
+		"select consultation::text, seq, at, type, participant, actor, code from readmodel.markers where consultation = any($1) order by seq": func(rows pgx.Rows) error {
+			var of string
+			var m foldedMarker
+			err := rows.Scan(&of, &m.Seq, &m.At, &m.Type, &m.Participant, &m.Actor, &m.Code)
+			all[of].Markers = append(all[of].Markers, m)
+			return err
+		},
+		"select consultation::text, seq, actor, kind, sha256, at from readmodel.exports where consultation = any($1) order by seq": func(rows pgx.Rows) error {
+			var of string
+			var x foldedExport
+			err := rows.Scan(&of, &x.Seq, &x.Actor, &x.Kind, &x.SHA256, &x.At)
+			all[of].Exports = append(all[of].Exports, x)
+			return err
+		},
+	} {
+		rows, err := tx.Query(ctx, sql, ids)
+		if err != nil {
+			return err
+		}
+		if err := eachRow(rows, func() error { return scan(rows) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dump is every row of every table as text.
+func (b *bench) dump() map[string][]string {
+	b.Helper()
+	all := map[string][]string{}
+	for _, table := range tables {
+		rows, err := b.pool.Query(b.Context(), "select t::text from readmodel."+table+" t order by 1")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if all[table], err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			b.Fatal(err)
+		}
 	}
 	return all
 }
@@ -154,8 +237,8 @@ func (b *bench) exec(sql string, args ...any) {
 }
 
 var sameRows = cmp.Options{
-	cmp.AllowUnexported(folded{}, foldedParticipant{}, foldedArchive{}),
-	cmpopts.IgnoreFields(foldedParticipant{}, "changed"), cmpopts.IgnoreFields(foldedArchive{}, "changed"),
+	cmp.AllowUnexported(folded{}), cmpopts.IgnoreFields(parts{}, "open"),
+	cmpopts.IgnoreUnexported(foldedParticipant{}, foldedArchive{}, foldedConnection{}, foldedTrack{}, foldedSegment{}, foldedAccess{}, foldedSpan{}),
 	cmpopts.EquateApproxTime(0), cmpopts.EquateEmpty(),
 }
 
@@ -205,7 +288,7 @@ func newIDs(n int) []string {
 func (b *bench) randomHistory(rnd *rand.Rand, consultations, n int) []string {
 	b.Helper()
 	ids := newIDs(consultations)
-	people := map[string][]string{}
+	people, receipts := map[string][]string{}, map[string][]string{}
 	for _, id := range ids {
 		people[id] = newIDs(3)
 		b.say(id, "", events.ConsultationScheduled{Policy: events.PolicyRequired, Layout: "grid", Language: "de"})
@@ -214,10 +297,21 @@ func (b *bench) randomHistory(rnd *rand.Rand, consultations, n int) []string {
 		id := ids[rnd.IntN(len(ids))]
 		person := ""
 		e := randomEvent(rnd)
-		if strings.HasPrefix(string(events.TypeOf(e)), "participant.") || strings.HasPrefix(string(events.TypeOf(e)), "consent.") {
+		if !strings.HasPrefix(string(events.TypeOf(e)), "consultation.") && rnd.IntN(10) > 0 {
 			person = people[id][rnd.IntN(3)]
 		}
-		b.say(id, person, e)
+		d := b.draft(e)
+		d.Participant, d.Actor = person, people[id][rnd.IntN(3)]
+		if of := receipts[id]; len(of) > 0 {
+			d.CausationID = of[rnd.IntN(len(of))]
+		}
+		if events.TypeOf(e) == events.TypeAccessOpened {
+			receipts[id] = append(receipts[id], d.ID)
+		}
+		if rnd.IntN(50) == 0 { // the clock of another process
+			d.Time = d.Time.Add(-time.Hour)
+		}
+		b.add(id, d)
 	}
 	return ids
 }
@@ -226,9 +320,39 @@ func randomEvent(rnd *rand.Rand) events.Event {
 	segment := fmt.Sprintf("segment-%d", rnd.IntN(6))
 	version := 1 + rnd.IntN(2)
 	consent := events.Consent{TextSHA256: "ab", Language: "de", By: events.BySelf}
+	connection, track := fmt.Sprintf("connection-%d", rnd.IntN(4)), fmt.Sprintf("track-%d", rnd.IntN(4))
+	from := morning.Add(time.Duration(rnd.IntN(1000)) * time.Second)
+	moment := func() int64 { return rnd.Int64N(20_000) - 100 }
+	parts := []events.Event{
+		events.ConnectionOpened{Connection: connection, Via: "websocket", Browser: &events.Browser{Family: "Firefox", Major: 153}},
+		events.ConnectionICEChanged{Connection: connection, State: []string{"checking", "connected", "disconnected", "failed"}[rnd.IntN(4)]},
+		events.ConnectionICEChanged{Connection: connection, State: "connected"},
+		events.ConnectionPairSelected{Connection: connection, Local: events.Candidate{Kind: "host"}, Remote: events.Candidate{Kind: "relay", Transport: "tcp"}},
+		events.ConnectionRestarted{Connection: connection},
+		events.ConnectionTimedOut{Connection: connection, Phase: events.PhaseICE, AfterMS: 1000, Code: "ICE-TIMEOUT"},
+		events.ConnectionClosed{Connection: connection, Reason: "closed"},
+		events.TrackStarted{Track: track, Connection: connection, Kind: "audio", Source: "microphone", Codec: "opus"},
+		events.TrackMuted{Track: track},
+		events.TrackUnmuted{Track: track},
+		events.TrackStalled{Track: track, AfterMS: 5},
+		events.TrackResumed{Track: track, AfterMS: 7},
+		events.TrackEnded{Track: track, Reason: "closed"},
+		events.SegmentGap{Track: track, From: from, To: from.Add(time.Duration(rnd.IntN(9)-2) * time.Second), Cause: []string{"dtx", "loss"}[rnd.IntN(2)]},
+		events.SegmentAnchored{Track: track},
+		events.SegmentRecovered{Segment: segment, Frames: 3, Bytes: 4, SHA256: "ee"},
+		events.AccessOpened{Purpose: "quality", Version: version},
+		events.AccessWatched{Purpose: "quality", Ranges: []events.Range{{FromMS: moment(), ToMS: moment()}, {FromMS: moment(), ToMS: moment()}}},
+		events.AccessClosed{Purpose: "quality"},
+		events.ExportMade{Kind: "events.csv", SHA256: "ff"},
+		events.ConsultationCompleted{Tracks: []events.TrackAccount{{Track: track, ExpectedMS: moment(), RecordedMS: moment()}}},
+	}
+	if rnd.IntN(2) == 0 {
+		return parts[rnd.IntN(len(parts))]
+	}
 	all := []events.Event{
 		events.ConsultationOpened{},
 		events.ConsultationEnded{Reason: events.EndedClosed},
+		events.ConsultationEnded{Reason: events.EndedAbandoned},
 		events.ConsultationReopened{},
 		events.ConsultationCompleted{Missing: []events.MissingSegment{{Segment: segment}}},
 		events.ConferenceHosted{Epoch: 1, Node: "n"},
