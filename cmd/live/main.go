@@ -24,6 +24,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Create a demo consultation on the running server and print its links."`
 	Rebuild rebuildCmd `cmd:"" help:"Make the read model anew from the event log."`
 	Backup  backupCmd  `cmd:"" help:"Copy everything into a folder; the server may go on."`
+	Reindex reindexCmd `cmd:"" help:"Rebuild what the event log has lost from the recordings' own files."`
 	Restore restoreCmd `cmd:"" help:"Fill an empty installation from a back-up."`
 }
 

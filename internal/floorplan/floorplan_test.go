@@ -66,6 +66,7 @@ var plan = map[string]int{
 	"internal/api":        useCases,
 	"internal/backup":     useCases,
 	"internal/conference": useCases,
+	"internal/reindex":    useCases,
 	"internal/signaling":  useCases,
 	"internal/stitch":     useCases,
 

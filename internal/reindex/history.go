@@ -1,0 +1,195 @@
+package reindex
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"consilium/internal/events"
+	"consilium/internal/media"
+)
+
+// lead is how much earlier than its first packet a participant is taken to have come: media are captured before they
+// arrive.
+const lead = 500 * time.Millisecond
+
+// fact is one event at its time.
+type fact struct {
+	at    time.Time
+	rank  int // of facts of one moment: what has to be there first
+	who   string
+	event events.Event
+}
+
+// Ranks.
+const (
+	rankScheduled = iota
+	rankInvited
+	rankOpened
+	rankJoined
+	rankTrack
+	rankSegment
+	rankEnd
+	rankTrackEnd
+	rankLeft
+	rankEnded
+)
+
+// history is what files tell, in order of time: from consultation.scheduled to consultation.ended.
+func history(files []file) []fact {
+	h := &historian{}
+	began, ended := files[0].Arrival, time.Time{}
+	for _, f := range files {
+		began = earlier(began, f.Arrival)
+		ended = later(ended, endOf(f.Segment))
+	}
+	began = began.Add(-lead)
+	h.add(began, rankScheduled, "", events.ConsultationScheduled{Layout: layout})
+	h.add(began, rankOpened, "", events.ConsultationOpened{Layout: layout})
+	for _, own := range grouped(files, func(f file) string { return f.Owner }) {
+		h.participant(began, own)
+	}
+	h.add(ended, rankEnded, "", events.ConsultationEnded{Reason: events.ReasonUnknown})
+	slices.SortStableFunc(h.facts, func(a, b fact) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.rank, b.rank)) })
+	return h.facts
+}
+
+// layout is that of the archive. The one that was planned is lost.
+const layout = "grid"
+
+type historian struct{ facts []fact }
+
+func (h *historian) add(at time.Time, rank int, who string, e events.Event) {
+	h.facts = append(h.facts, fact{at.UTC(), rank, who, e})
+}
+
+// participant tells of one participant: present from the first to the last moment that was recorded.
+func (h *historian) participant(began time.Time, files []file) {
+	who := files[0].Owner
+	first, last := files[0].Arrival, time.Time{}
+	for _, own := range grouped(files, func(f file) string { return f.Track }) {
+		from, to := h.track(own)
+		first, last = earlier(first, from), later(last, to)
+	}
+	h.add(began, rankInvited, who, events.ParticipantInvited{})
+	h.add(first.Add(-lead), rankJoined, who, events.ParticipantJoined{})
+	h.add(last, rankLeft, who, events.ParticipantLeft{Reason: events.ReasonUnknown})
+}
+
+// track tells of one track and its files, and gives its first and last moment.
+func (h *historian) track(files []file) (from, to time.Time) {
+	slices.SortStableFunc(files, func(a, b file) int { return cmp.Or(a.Arrival.Compare(b.Arrival), cmp.Compare(a.ID, b.ID)) })
+	first := files[0]
+	from = first.Arrival
+	h.add(from, rankTrack, first.Owner, events.TrackStarted{
+		Connection: first.Connection, Track: first.Track, Kind: string(first.Codec.Kind()), Source: string(first.Source),
+		Codec: string(first.Codec), SSRC: first.SSRC,
+	})
+	seen := map[observation]bool{}
+	for i, f := range files {
+		end := endOf(f.Segment)
+		to = later(to, end)
+		h.segment(f, end, seen)
+		if i+1 < len(files) && f.CloseReason == "silence" && files[i+1].Arrival.After(end) {
+			h.add(files[i+1].Arrival, rankSegment, f.Owner, events.SegmentGap{
+				Track: f.Track, From: end.UTC(), To: files[i+1].Arrival.UTC(), Cause: "stall",
+			})
+		}
+	}
+	h.add(to, rankTrackEnd, first.Owner, events.TrackEnded{Track: first.Track, Reason: events.ReasonUnknown})
+	return from, to
+}
+
+// observation is what makes an anchor one that was seen already: files of a track hold many twice.
+type observation struct {
+	ssrc    uint32
+	kind    string
+	rtp     int64
+	arrival int64
+}
+
+func (h *historian) segment(f file, end time.Time, seen map[observation]bool) {
+	s := f.Segment
+	h.add(s.Arrival, rankSegment, s.Owner, events.SegmentOpened{
+		Segment: s.ID, Track: s.Track, SSRC: s.SSRC, Codec: string(s.Codec), ClockRate: s.ClockRate,
+		FirstRTP: s.FirstRTP, Arrival: s.Arrival.UTC(), Width: s.Width, Height: s.Height, Reason: s.OpenReason,
+	})
+	if fresh := anchors(s, seen); len(fresh) > 0 {
+		h.add(end, rankSegment, s.Owner, events.SegmentAnchored{Track: s.Track, SSRC: s.SSRC, Anchors: fresh})
+	}
+	h.add(end, rankEnd, s.Owner, events.SegmentSealed{
+		Segment: s.ID, LastRTP: s.LastRTP, EndRTP: s.EndRTP, Frames: s.Frames, Bytes: s.Bytes, SHA256: s.SHA256,
+		Reason: s.CloseReason,
+	})
+	if f.fault == "" {
+		h.add(end, rankEnd, s.Owner, events.SegmentStored{Segment: s.ID, Key: f.key, Bytes: s.Bytes, SHA256: s.SHA256})
+	}
+}
+
+func anchors(s media.Segment, seen map[observation]bool) []events.Anchor {
+	var fresh []events.Anchor
+	for _, a := range s.Anchors {
+		o := observation{s.SSRC, a.Kind, a.RTP, a.Arrival.UnixNano()}
+		if seen[o] || !slices.Contains([]string{media.AnchorSR, media.AnchorACT, media.AnchorArrival}, a.Kind) {
+			continue
+		}
+		seen[o] = true
+		e := events.Anchor{Kind: a.Kind, RTP: a.RTP, Arrival: a.Arrival.UTC(), RTTUS: a.RTT.Microseconds()}
+		if !a.NTP.IsZero() {
+			ntp := a.NTP.UTC()
+			e.NTP = &ntp
+		}
+		fresh = append(fresh, e)
+	}
+	return fresh
+}
+
+// maxContent bounds the content of one file: nonsense in a sidecar must not make a consultation last for years.
+const maxContent = 24 * time.Hour
+
+// endOf is when the last of a file arrived, about.
+func endOf(s media.Segment) time.Time {
+	rate := s.ClockRate
+	if rate == 0 {
+		rate = s.Codec.ClockRate()
+	}
+	length := media.RTPDuration(max(s.EndRTP, s.LastRTP)-s.FirstRTP, rate)
+	return s.Arrival.Add(min(max(length, 0), maxContent))
+}
+
+// grouped parts files by what name says, in the order of the first arrival of each group.
+func grouped(files []file, name func(file) string) [][]file {
+	by := map[string][]file{}
+	for _, f := range files {
+		by[name(f)] = append(by[name(f)], f)
+	}
+	var groups [][]file
+	for _, g := range by {
+		groups = append(groups, g)
+	}
+	first := func(g []file) time.Time {
+		at := g[0].Arrival
+		for _, f := range g {
+			at = earlier(at, f.Arrival)
+		}
+		return at
+	}
+	slices.SortFunc(groups, func(a, b []file) int {
+		return cmp.Or(first(a).Compare(first(b)), cmp.Compare(name(a[0]), name(b[0])))
+	})
+	return groups
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
