@@ -137,3 +137,46 @@ func TestASegmentOfALateTrackHasItsOwnArrival(t *testing.T) {
 		t.Errorf("arrival %v after the start", s.Arrival.Sub(l.began))
 	}
 }
+
+// A clock that stands still while nothing is recorded is as frozen as any other: what comes behind the pause must not be
+// put on the line of what was before.
+func TestAClockThatStoodStillDuringAPauseIsNoticed(t *testing.T) {
+	voice := sound(t, 200)
+	for _, tt := range []struct {
+		name   string
+		frozen time.Duration
+		want   int
+	}{
+		{name: "for 5 s", frozen: 5 * time.Second, want: 1},
+		{name: "not at all", frozen: 0, want: 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := inLab(t, Config{}, audioTrack, func(l *lab) {
+				s := newSender(media.Opus)
+				l.play(s.send(0, voice[:100]...))
+				l.rec.Pause("paused")
+				if tt.frozen == 0 {
+					l.play(s.send(2*time.Second, voice[100:]...)) // of which none is written before the end of the pause
+					s.send(4*time.Second, voice[:50]...)
+				} else {
+					l.until(2*time.Second + tt.frozen)
+				}
+				l.until(5 * time.Second)
+				l.rec.Resume("resumed")
+				l.play(s.send(max(5*time.Second, 2*time.Second+tt.frozen), voice[100:]...))
+			})
+			cuts := reportsOf[Discontinuity](l)
+			if len(cuts) != tt.want {
+				t.Fatalf("noticed %+v", cuts)
+			}
+			for _, c := range cuts {
+				if c.RTPAfter-c.RTPBefore != 960 || c.ArrivalDelta != tt.frozen+20*time.Millisecond {
+					t.Errorf("noticed %+v", c)
+				}
+			}
+			if diff := cmp.Diff([]string{"started-paused", "resumed-ended"}, l.reasons()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -38,6 +38,7 @@ type stream struct {
 	anchors anchors
 	early   []media.SenderReport // came before the first packet
 	left    time.Time            // when the track went over to another SSRC
+	held    entry                // the last packet before a pause, until the first behind it; without a packet if there is none
 }
 
 // pipeline is everything behind the queue. One goroutine owns it; time comes in with the packets and with tick.
@@ -240,7 +241,22 @@ func (p *pipeline) inOrder(e entry) {
 	if id := p.track.CaptureTimeID; id != 0 {
 		s.anchors.captureTime(e, e.packet.GetExtension(id))
 	}
+	p.cutPause(s, e)
 	p.clock.push(e, p.cutClock, p.place)
+}
+
+// cutPause reports a clock that stood still or jumped while nothing was recorded.
+func (p *pipeline) cutPause(s *stream, e entry) {
+	before := s.held
+	s.held = entry{}
+	if before.packet == nil {
+		return
+	}
+	if _, apart := parted(before, e, p.out.codec.ClockRate()); apart {
+		p.report(Discontinuity{
+			Track: p.track.ID, SSRC: s.ssrc, RTPBefore: before.rtp, RTPAfter: e.rtp, ArrivalDelta: e.arrival.Sub(before.arrival),
+		})
+	}
 }
 
 // place gives a packet to the chain.
@@ -315,6 +331,10 @@ func (p *pipeline) endOverrun(now time.Time) {
 func (p *pipeline) pause(reason string, now time.Time) {
 	if p.paused {
 		return
+	}
+	p.leave()
+	if p.clock.have {
+		p.out.stream.held = p.clock.last
 	}
 	p.end(reason, "resumed", now)
 	p.paused = true
