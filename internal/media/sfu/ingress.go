@@ -161,6 +161,9 @@ func (in *ingress) enter(packet *rtp.Packet, arrival time.Time) {
 		return
 	}
 	last := len(blocks) - 1
+	if last > 0 {
+		in.peer.room.sfu.metrics.redundant.Inc()
+	}
 	for i, b := range blocks[:last] {
 		in.restore(packet, b, last-i, arrival)
 	}

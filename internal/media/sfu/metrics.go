@@ -11,7 +11,7 @@ type metrics struct {
 	received, sent           prometheus.Counter
 	duplicate, gated, broken prometheus.Counter // causes of dropped
 	missing, asked           prometheus.Counter
-	restored                 prometheus.Counter
+	redundant, restored      prometheus.Counter
 	nacksAnswered            prometheus.Counter
 	nacksMissed              prometheus.Counter
 	keyframeRequests         prometheus.Counter
@@ -35,7 +35,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		missing: counter("consilium_sfu_packets_missing_total", "Packets of video that had not come when a later one came."),
 		asked:   counter("consilium_sfu_packets_asked_total", "Requests to publishers to send one packet again."),
 
-		restored: counter("consilium_sfu_packets_restored_total", "Lost packets of audio that a later packet held once more (RED)."),
+		redundant: counter("consilium_sfu_packets_redundant_total", "Packets of audio that hold earlier ones once more (RED)."),
+		restored:  counter("consilium_sfu_packets_restored_total", "Lost packets of audio that a later packet held once more (RED)."),
 
 		nacksAnswered:    counter("consilium_sfu_nacks_answered_total", "Packets sent again because a participant asked."),
 		nacksMissed:      counter("consilium_sfu_nacks_missed_total", "Packets asked for again that the history did not hold."),
@@ -55,7 +56,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
-		m.received, m.sent, dropped, m.missing, m.asked, m.restored, m.nacksAnswered, m.nacksMissed, m.keyframeRequests, m.candidatesIgnored, m.peers, m.publications,
+		m.received, m.sent, dropped, m.missing, m.asked, m.redundant, m.restored, m.nacksAnswered, m.nacksMissed, m.keyframeRequests, m.candidatesIgnored, m.peers, m.publications,
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register media metrics: %w", err)

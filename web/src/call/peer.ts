@@ -94,6 +94,7 @@ export class Peer {
       ...(bitrate ? { sendEncodings: [{ maxBitrate: bitrate }] } : {}),
     });
     offerCaptureTime(transceiver);
+    if (track.kind === "audio") preferRedundancy(transceiver);
     this.#sending.set(source, transceiver);
   }
 
@@ -246,5 +247,18 @@ function offerCaptureTime(transceiver: RTCRtpTransceiver): void {
     if (extensions.length > 0) capable.setHeaderExtensionsToNegotiate?.(extensions);
   } catch {
     // Sender reports remain.
+  }
+}
+
+// Redundant audio (RED): each packet holds the one before it once more, so that single losses cost nothing. Not
+// every browser has it.
+function preferRedundancy(transceiver: RTCRtpTransceiver): void {
+  try {
+    const codecs = globalThis.RTCRtpSender?.getCapabilities?.("audio")?.codecs ?? [];
+    const redundant = codecs.filter(({ mimeType }) => mimeType.toLowerCase() === "audio/red");
+    if (redundant.length === 0) return;
+    transceiver.setCodecPreferences([...redundant, ...codecs.filter((codec) => !redundant.includes(codec))]);
+  } catch {
+    // Plain Opus remains.
   }
 }
