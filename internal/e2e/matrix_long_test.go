@@ -424,4 +424,3 @@ func (l *longTest) failure(t *testing.T, blobs *blob.Store) string {
 	raw, _ := io.ReadAll(in)
 	return string(raw)
 }
-

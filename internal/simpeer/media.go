@@ -29,7 +29,7 @@ type Media struct {
 }
 
 // mediaVersion counts changes of what Make makes.
-const mediaVersion = 3
+const mediaVersion = 4
 
 // vp8Flags make the frames independent of anything but the frame before (no golden frame, no altered probabilities), so
 // that a whole frame can stand in for any of them and those after it still decode.
@@ -120,10 +120,12 @@ func encodeVideo(ctx context.Context, folder string, spec Spec) error {
 	return nil
 }
 
+// encodeSound encodes two rounds. The second one follows on itself as on the first; the first begins with an encoder that
+// has heard nothing, and a decoder that comes from the end of a round makes less of that.
 func encodeSound(ctx context.Context, folder string, spec Spec) error {
 	second := spec.sound()
 	seconds := func(yield func([]byte) bool) {
-		for range spec.Seconds {
+		for range 2 * spec.Seconds {
 			if !yield(second) {
 				return
 			}
@@ -179,15 +181,15 @@ func load(folder string, spec Spec) (*Media, error) {
 	if m.opus, err = readOgg(filepath.Join(folder, "sound.ogg")); err != nil {
 		return nil, err
 	}
-	if len(m.delta) != spec.Frames() || len(m.whole) != spec.Frames() || len(black) != 1 || len(m.opus) < spec.Seconds*50 {
-		return nil, fmt.Errorf("there are %d and %d of %d frames, %d of %d packets", len(m.delta), len(m.whole), spec.Frames(), len(m.opus), spec.Seconds*50)
+	if len(m.delta) != spec.Frames() || len(m.whole) != spec.Frames() || len(black) != 1 || len(m.opus) < 2*spec.Seconds*soundRate {
+		return nil, fmt.Errorf("there are %d and %d of %d frames, %d of %d packets", len(m.delta), len(m.whole), spec.Frames(), len(m.opus), 2*spec.Seconds*soundRate)
 	}
 	for n, f := range m.whole {
 		if !isKeyframe(f) {
 			return nil, fmt.Errorf("frame %d is not whole", n)
 		}
 	}
-	m.opus = m.opus[:spec.Seconds*50]
+	m.opus = m.opus[spec.Seconds*soundRate : 2*spec.Seconds*soundRate]
 	m.black, m.quiet = black[0], m.opus[30]
 	return m, nil
 }

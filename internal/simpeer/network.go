@@ -2,6 +2,7 @@ package simpeer
 
 import (
 	"container/heap"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -91,6 +92,13 @@ func (w *wire) carry(kind media.Kind, send func()) bool {
 	}
 	w.ring()
 	return len(arrivals) > 0
+}
+
+// fastest is how long the way took at least so far.
+func (w *wire) fastest() Fastest {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return Fastest{maps.Clone(w.road.fastest.Packet), maps.Clone(w.road.fastest.Report)}
 }
 
 func (w *wire) ring() {

@@ -123,6 +123,7 @@ type Participant struct {
 	mu      sync.Mutex // guards what follows
 	muted   map[media.Source]bool
 	session *session // nil while the participant is away
+	wire    *wire    // of the newest session
 }
 
 // newParticipant makes a participant and brings it in.
@@ -165,7 +166,7 @@ func (p *Participant) Rejoin(ctx context.Context) error {
 	}
 	s.start()
 	p.mu.Lock()
-	p.session = s
+	p.session, p.wire = s, s.wire
 	p.mu.Unlock()
 	return nil
 }
@@ -246,6 +247,17 @@ func (p *Participant) PictureRequests() int {
 	return p.sent.requests
 }
 
+// Fastest is how long the way to the server took at least, on the connection that is there or was there last.
+func (p *Participant) Fastest() Fastest {
+	p.mu.Lock()
+	w := p.wire
+	p.mu.Unlock()
+	if w == nil {
+		return Fastest{}
+	}
+	return w.fastest()
+}
+
 // Received tells what came of the others' tracks so far, over all connections.
 func (p *Participant) Received() []Received { return p.got.list() }
 
@@ -254,6 +266,7 @@ type session struct {
 	p      *Participant
 	door   door
 	cable  *cable
+	wire   *wire
 	pc     *webrtc.PeerConnection
 	sender *sender
 	stop   context.CancelFunc // of sending
@@ -288,7 +301,7 @@ func (p *Participant) newSession(d door) (*session, error) {
 	if err != nil {
 		return nil, errors.Join(err, wire.Close())
 	}
-	s.pc = pc
+	s.pc, s.wire = pc, wire
 	if err := s.addTracks(); err != nil {
 		s.end()
 		return nil, err

@@ -101,15 +101,25 @@ type Hole struct {
 	Kind      media.Kind    // "" is both
 	From, To  time.Duration // of capture, since it began
 	Causes    []timeline.Cause
-	Everybody bool          // it is a hole of everybody, not only of the one whose plan it is
-	Settle    time.Duration // how long after To something may be missing yet: a whole picture has to come, or a connection
-	Certain   bool          // it must be there; others depend on luck
+	Everybody bool // it is a hole of everybody, not only of the one whose plan it is
+	// Settle is how long after To something may be missing yet: a whole picture has to come, or a connection. What is
+	// missing then may be called loss.
+	Settle  time.Duration
+	Certain bool // it must be there; others depend on luck
 }
+
+// holeSlack is what a hole may begin sooner or end later: what happened is noticed later than it happened.
+const holeSlack = 150 * time.Millisecond
 
 // Covers says whether a stretch lies in the hole, with what settles.
 func (h Hole) Covers(k media.Kind, from, to time.Duration) bool {
-	const slack = 150 * time.Millisecond
-	return (h.Kind == "" || h.Kind == k) && from >= h.From-slack && to <= h.To+h.Settle+slack
+	return (h.Kind == "" || h.Kind == k) && from >= h.From-holeSlack && to <= h.To+h.Settle+holeSlack
+}
+
+// Explains says whether a gap lies in the hole and has its cause.
+func (h Hole) Explains(k media.Kind, from, to time.Duration, cause timeline.Cause) bool {
+	settling := cause == timeline.Loss && from >= h.To-holeSlack
+	return h.Covers(k, from, to) && (settling || slices.Contains(h.Causes, cause))
 }
 
 // audible is the length of the shortest hole in sound that is a gap; see docs/segment-format.md.
@@ -162,8 +172,7 @@ func (s Sent) Outside(began time.Time, holes []Hole) Sent {
 		return func(m Moment) bool {
 			at := m.At.Sub(began)
 			return slices.ContainsFunc(holes, func(h Hole) bool {
-				const slack = 150 * time.Millisecond
-				return (h.Kind == "" || h.Kind == k) && at+length > h.From-slack && at < h.To+h.Settle+slack
+				return (h.Kind == "" || h.Kind == k) && at+length > h.From-holeSlack && at < h.To+h.Settle+holeSlack
 			})
 		}
 	}

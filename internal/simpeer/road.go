@@ -34,6 +34,22 @@ type road struct {
 	actions []Action  // Burst and Hold
 	dice    *rand.Rand
 	newest  map[media.Kind]time.Time // arrival, so that jitter lets nothing overtake
+	fastest Fastest
+}
+
+// Fastest is how long the way took at least, of packets and of sender reports: what nobody at its end can know. Zero of
+// what never came.
+type Fastest struct {
+	Packet, Report map[media.Kind]time.Duration
+}
+
+func (f *Fastest) note(of *map[media.Kind]time.Duration, k media.Kind, took time.Duration) {
+	if *of == nil {
+		*of = map[media.Kind]time.Duration{}
+	}
+	if least, ok := (*of)[k]; !ok || took < least {
+		(*of)[k] = took
+	}
 }
 
 func newRoad(n Network, began time.Time, actions []Action) *road {
@@ -62,12 +78,17 @@ func (r *road) packet(now time.Time, k media.Kind) []time.Time {
 	if r.dice.Float64() < r.network.Reorder {
 		copies[0] = at.Add(r.network.ReorderBy)
 	}
+	r.fastest.note(&r.fastest.Packet, k, copies[0].Sub(now))
 	return copies
 }
 
 // report is when a sender report arrives that is sent now; false if it never does.
 func (r *road) report(now time.Time, k media.Kind) (time.Time, bool) {
-	return r.arrival(now, k), !r.lost(now, k)
+	at, arrives := r.arrival(now, k), !r.lost(now, k)
+	if arrives {
+		r.fastest.note(&r.fastest.Report, k, at.Sub(now))
+	}
+	return at, arrives
 }
 
 func (r *road) lost(now time.Time, k media.Kind) bool {
