@@ -32,6 +32,7 @@ const byCode: Record<string, Key> = {
   token_early: "problem.early",
   archive_pending: "problem.archive_pending",
   not_complete: "problem.not_complete",
+  insufficient_storage: "problem.full",
 };
 
 const byStatus: Record<number, Key> = {

@@ -3,7 +3,7 @@
 
 import type { Consent } from "../signaling/messages.ts";
 import { Problem, problemOf } from "./problem.ts";
-import type { Archive, Consultation, ConsultationPage, StoredEvent, Timeline } from "./types.ts";
+import type { Archive, Consultation, ConsultationPage, Storage, StoredEvent, Timeline } from "./types.ts";
 
 const BASE = "/api/v1";
 
@@ -67,6 +67,23 @@ export async function answerConsent(
 ): Promise<void> {
   const path = `/consultations/${encodeURIComponent(consultation)}/participants/${encodeURIComponent(participant)}/consent`;
   await post(path, answer, token);
+}
+
+/** Why a recording is paused: stable codes of the log. */
+export type PauseReason = "examination" | "private" | "other";
+
+export async function controlRecording(
+  token: string,
+  consultation: string,
+  what: "pause" | "resume",
+  reason: PauseReason,
+): Promise<void> {
+  await post(`/consultations/${encodeURIComponent(consultation)}/recording/${what}?reason=${reason}`, {}, token);
+}
+
+/** How much room is left; only some roles may know. */
+export function getStorage(signal?: AbortSignal): Promise<Storage> {
+  return get("/storage", signal);
 }
 
 /** One page of the list, newest first. */

@@ -37,6 +37,23 @@ export interface ConsultationPage {
   nextCursor?: string;
 }
 
+/** How much room is left where the product keeps its data. */
+export interface Storage {
+  level: StorageLevel;
+  places: StoragePlace[];
+}
+
+export type StorageLevel = "fine" | "low" | "full";
+
+export interface StoragePlace {
+  name: string;
+  level: StorageLevel;
+  freeBytes: number;
+  totalBytes: number;
+  /** Missing when it does not grow. */
+  daysLeft?: number;
+}
+
 export interface Archive {
   version: number;
   state: ArchiveState;

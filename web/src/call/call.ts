@@ -136,7 +136,7 @@ export class Call {
   }
 
   #turnedAway(code: string): void {
-    if (isFinal(code) || code.startsWith("consent_")) {
+    if (isFinal(code) || code.startsWith("consent_") || code === "insufficient_storage") {
       this.#wanted = false;
       this.refusal.value = code;
       return;

@@ -12,6 +12,7 @@ import { Icon } from "../ui/icons.tsx";
 import { Picture, Sound, soundBlocked, unblockSound } from "../ui/media.tsx";
 import { Toggle } from "../ui/toggle.tsx";
 import { OwnSwitches } from "./check.tsx";
+import { PauseSwitch, RecordingNews } from "./pause.tsx";
 import { People } from "./people.tsx";
 import { RecordedMark, TileView } from "./tile.tsx";
 import { sends, type Visit } from "./visit.ts";
@@ -32,7 +33,7 @@ export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: nu
         <Elapsed since={state.since} offset={clockOffset} />
         <People state={state} me={welcome.participant} />
       </header>
-      <Banners visit={visit} />
+      <Banners visit={visit} state={state} />
       <main
         class={`stage tiles-${Math.min(tiles.length, 9)}`}
         style={{ "--beside": Math.max(1, tiles.filter((tile) => tile.kind !== "screen").length) }}
@@ -47,7 +48,7 @@ export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: nu
       {soundsOf(call.received.value, welcome.participant).map((line) => (
         <Sound key={line.mid + line.trackId} track={line.track} participant={line.participant} source={line.source} />
       ))}
-      <Controls visit={visit} welcome={welcome} />
+      <Controls visit={visit} welcome={welcome} state={state} />
     </div>
   );
 }
@@ -58,7 +59,7 @@ function Recording({ state }: { state: State }) {
   return (
     <p
       class={`recording ${kind}`}
-      role={kind === "failed" ? "alert" : "status"}
+      role={kind === "failed" ? "alert" : undefined}
       data-testid="recording"
       data-recording={kind}
     >
@@ -83,7 +84,7 @@ function Elapsed({ since, offset }: { since: string | undefined; offset: number 
   );
 }
 
-function Banners({ visit }: { visit: Visit }) {
+function Banners({ visit, state }: { visit: Visit; state: State }) {
   const { call, media } = visit;
   const lost = call.signaling.value !== "ready" && call.signaling.value !== "closed";
   const trouble = call.trouble.value;
@@ -94,6 +95,7 @@ function Banners({ visit }: { visit: Visit }) {
   else if (call.media.value === "connecting") text = t("call.connecting");
   return (
     <div class="banners">
+      <RecordingNews state={state} />
       <p class="banner" role="status" data-testid="banner" hidden={!text}>
         {text}
       </p>
@@ -127,7 +129,7 @@ function SelfView({ visit, welcome, state }: { visit: Visit; welcome: Welcome; s
   );
 }
 
-function Controls({ visit, welcome }: { visit: Visit; welcome: Welcome }) {
+function Controls({ visit, welcome, state }: { visit: Visit; welcome: Welcome; state: State }) {
   const { call, media } = visit;
   const sharing = media.tracks.screen.value !== undefined;
   const dialog = useRef<HTMLDialogElement>(null);
@@ -143,6 +145,7 @@ function Controls({ visit, welcome }: { visit: Visit; welcome: Welcome }) {
           onToggle={() => (sharing ? media.stopScreen() : void media.startScreen())}
         />
       )}
+      {welcome.host && <PauseSwitch visit={visit} state={state} />}
       <button type="button" class="toggle danger" onClick={() => call.leave()}>
         <Icon name="leave" />
         <span>{t("call.leave")}</span>

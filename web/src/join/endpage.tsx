@@ -17,6 +17,7 @@ export type Ending =
   | "foreign"
   | "missing"
   | "forbidden"
+  | "full"
   | "unknown";
 
 const byReason: Record<string, Ending> = {
@@ -36,6 +37,7 @@ const byCode: Record<string, Ending> = {
   kicked: "kicked",
   ended: "closed",
   forbidden: "forbidden",
+  insufficient_storage: "full",
 };
 
 /** Which page a farewell leads to. */
@@ -64,7 +66,7 @@ export function EndPage({ ending, token = "", comeBack }: EndPageProps) {
     (ending === "expired" || ending === "early") && !at ? undefined : t(`end.${ending}.text` as Key, { time: at });
   return (
     <NoticePage title={t(`end.${ending}.title` as Key)} text={text} testId={`end-${ending}`}>
-      {comeBack && (ending === "left" || ending === "early" || ending === "replaced") && (
+      {comeBack && (ending === "left" || ending === "early" || ending === "replaced" || ending === "full") && (
         <div class="actions">
           <button type="button" onClick={() => comeBack(ending === "replaced")}>
             {t(`end.${ending}.again`)}

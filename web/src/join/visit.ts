@@ -1,7 +1,7 @@
 // One person's visit to the join page: from the link over the notice into the call, and over a reload.
 
 import { computed, effect, signal, untracked } from "@preact/signals";
-import { answerConsent } from "../api/rest.ts";
+import { answerConsent, controlRecording, type PauseReason } from "../api/rest.ts";
 import { recall, remember, tabStorage } from "../api/token.ts";
 import { Call, signalingURL } from "../call/call.ts";
 import type { Choice } from "../call/devices.ts";
@@ -143,6 +143,12 @@ export class Visit {
     this.media.releaseUnused();
     this.call.join();
     this.#go("call");
+  }
+
+  /** Pauses or resumes the recording of everybody. Only the host may. */
+  async controlRecording(what: "pause" | "resume", reason: PauseReason): Promise<void> {
+    const welcome = this.call.welcome.value;
+    if (welcome) await controlRecording(this.#token, welcome.consultation, what, reason);
   }
 
   /** Starts the page anew: after leaving, or to take the call over from another window. */

@@ -10,8 +10,15 @@ import { ArchiveState } from "../ui/archive.tsx";
 import { Icon } from "../ui/icons.tsx";
 import { NoticePage, Shell } from "../ui/shell.tsx";
 import type { Library } from "./library.ts";
+import { StorageBanner, type StorageWatch } from "./storage.tsx";
 
-export function LibraryPage({ library, refused }: { library: Library; refused: string }) {
+export interface LibraryPageProps {
+  library: Library;
+  storage: StorageWatch;
+  refused: string;
+}
+
+export function LibraryPage({ library, storage, refused }: LibraryPageProps) {
   useEffect(() => {
     library.start();
     return () => library.stop();
@@ -20,6 +27,7 @@ export function LibraryPage({ library, refused }: { library: Library; refused: s
   const items = library.items.value;
   return (
     <Shell title={t("list.title")} wide>
+      <StorageBanner watch={storage} />
       <div class="list-head">
         <h1>{t("list.title")}</h1>
         <label class="search">

@@ -120,6 +120,21 @@ export const de: Record<Key, string> = {
   "recorded.waiting": "Noch nicht aufgezeichnet",
   "recorded.failed": "Aufzeichnung gestört",
 
+  // Die Aufzeichnung anhalten.
+  "pause.pause": "Aufzeichnung anhalten",
+  "pause.resume": "Aufzeichnung fortsetzen",
+  "pause.title": "Die Aufzeichnung anhalten?",
+  "pause.text":
+    "Bis Sie sie fortsetzen, wird von niemandem etwas aufgezeichnet. Alle Teilnehmenden erfahren es. Der Grund steht nur im Protokoll.",
+  "pause.reason.examination": "Intime Untersuchung",
+  "pause.reason.private": "Private Angelegenheit",
+  "pause.reason.other": "Anderer Grund",
+  "pause.cancel": "Weiter aufzeichnen",
+  "pause.failed": "Das hat nicht geklappt. Bitte versuchen Sie es noch einmal.",
+  "pause.paused":
+    "Die Aufzeichnung ist angehalten. Bis sie fortgesetzt wird, wird nichts aufgezeichnet; die Konsultation geht weiter.",
+  "pause.resumed": "Die Aufzeichnung geht weiter.",
+
   "end.closed.title": "Die Konsultation ist beendet",
   "end.closed.text": "Sie können diese Seite schließen.",
   "end.abandoned.title": "Die Konsultation ist beendet",
@@ -143,6 +158,10 @@ export const de: Record<Key, string> = {
     "Er ist nicht vollständig oder gehört zu einem anderen Dienst. Bitte öffnen Sie den Link aus Ihrer Einladung noch einmal.",
   "end.missing.title": "Der Link ist nicht vollständig",
   "end.missing.text": "Bitte öffnen Sie den ganzen Link aus Ihrer Einladung: Er enthält Ihren persönlichen Schlüssel.",
+  "end.full.title": "Die Konsultation kann jetzt nicht beginnen",
+  "end.full.text":
+    "Es ist zu wenig Speicher frei, um sie aufzuzeichnen. Wer den Dienst betreibt, muss erst Platz schaffen. Ihr Link bleibt gültig.",
+  "end.full.again": "Noch einmal versuchen",
   "end.forbidden.title": "Sie können an dieser Konsultation nicht teilnehmen",
   "end.forbidden.text": "Dieser Link erlaubt es nicht. Bitte wenden Sie sich an Ihre Klinik.",
   "end.unknown.title": "Diese Konsultation gibt es nicht",
@@ -183,6 +202,15 @@ export const de: Record<Key, string> = {
   "state.ended": "Beendet, Aufnahmen werden gesammelt",
   "state.completed": "Beendet, Aufnahmen sind vollständig",
   "state.archived": "Video ist fertig",
+
+  "storage.low": "Der Speicher wird knapp.",
+  "storage.full": "Der Speicher ist fast voll.",
+  "storage.free": "{free} sind frei.",
+  "storage.days.one": "Beim jetzigen Verbrauch reicht das {n} Tag.",
+  "storage.days.other": "Beim jetzigen Verbrauch reicht das {n} Tage.",
+  "storage.low.text": "Bitte sagen Sie es denen, die den Dienst betreiben. Alles geht wie gewohnt.",
+  "storage.full.text":
+    "Bis Platz ist, kann keine Konsultation mit Aufzeichnung geplant oder begonnen werden. Laufende werden weiter aufgezeichnet, und nichts wird gelöscht.",
 
   "archive.none": "Noch kein Video",
   "archive.queued": "Wartet auf die Herstellung",
@@ -331,5 +359,6 @@ export const de: Record<Key, string> = {
   "problem.server": "Der Dienst hat ein Problem. Bitte versuchen Sie es später noch einmal.",
   "problem.archive_pending": "Es wird schon ein Video hergestellt.",
   "problem.not_complete": "Die Aufnahmen sind noch nicht vollständig. Das Video wird von selbst hergestellt.",
+  "problem.full": "Es ist zu wenig Speicher frei, um noch eine Konsultation aufzuzeichnen.",
   "problem.other": "Der Dienst antwortete: {title}",
 };

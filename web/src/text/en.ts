@@ -121,6 +121,20 @@ export const en = {
   "recorded.waiting": "Not recorded yet",
   "recorded.failed": "Recording failed",
 
+  // Pausing the recording.
+  "pause.pause": "Pause recording",
+  "pause.resume": "Resume recording",
+  "pause.title": "Pause the recording?",
+  "pause.text":
+    "Until you resume, nothing of anybody is recorded. Everybody in the call is told. The reason goes into the log only.",
+  "pause.reason.examination": "Intimate examination",
+  "pause.reason.private": "Private matter",
+  "pause.reason.other": "Another reason",
+  "pause.cancel": "Go on recording",
+  "pause.failed": "It could not be done. Please try again.",
+  "pause.paused": "The recording is paused. Nothing is recorded until it is resumed; the call goes on.",
+  "pause.resumed": "The recording goes on.",
+
   // After the call, or instead of it.
   "end.closed.title": "The consultation has ended",
   "end.closed.text": "You can close this page.",
@@ -144,6 +158,10 @@ export const en = {
     "It is not complete, or it was made for another service. Please open the link from your invitation once more.",
   "end.missing.title": "The link is not complete",
   "end.missing.text": "Please open the whole link from your invitation: it contains your personal key.",
+  "end.full.title": "The consultation cannot begin now",
+  "end.full.text":
+    "There is too little storage left to record it. The people who run this service have to make room first. Your link stays valid.",
+  "end.full.again": "Try again",
   "end.forbidden.title": "You cannot join this consultation",
   "end.forbidden.text": "This link does not allow it. Please contact your clinic.",
   "end.unknown.title": "There is no such consultation",
@@ -185,6 +203,15 @@ export const en = {
   "state.ended": "Ended, recordings are being collected",
   "state.completed": "Ended, recordings are complete",
   "state.archived": "Video is ready",
+
+  "storage.low": "Storage is running low.",
+  "storage.full": "Storage is nearly full.",
+  "storage.free": "{free} are free.",
+  "storage.days.one": "At the present rate that lasts {n} day.",
+  "storage.days.other": "At the present rate that lasts {n} days.",
+  "storage.low.text": "Please tell the people who run this service. Everything works as usual.",
+  "storage.full.text":
+    "No recorded consultation can be planned or begun until there is room. Those that are going on are recorded on, and nothing is deleted.",
 
   "archive.none": "No video yet",
   "archive.queued": "Waiting to be made",
@@ -336,6 +363,7 @@ export const en = {
   "problem.server": "The service has a problem. Please try again later.",
   "problem.archive_pending": "A video is being made already.",
   "problem.not_complete": "The recordings are not complete yet. The video is made by itself.",
+  "problem.full": "There is too little storage left to record another consultation.",
   "problem.other": "The service answered: {title}",
 } as const;
 

@@ -14,6 +14,8 @@ const paths = {
   download: "M12 4v11M7.5 11 12 15.5 16.5 11M4 20h16",
   search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5 21 21",
   back: "M14 5l-7 7 7 7",
+  pause: "M8 5v14M16 5v14",
+  record: "M12 18a6 6 0 1 0 0-12 6 6 0 0 0 0 12z",
 } as const;
 
 export type IconName = keyof typeof paths;

@@ -1,0 +1,73 @@
+// How much storage is left, for those who may know and only when it matters.
+
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { Problem } from "../api/problem.ts";
+import { getStorage } from "../api/rest.ts";
+import type { Storage, StoragePlace } from "../api/types.ts";
+import { type Clock, systemClock } from "../signaling/client.ts";
+import { language, t, tCount } from "../text/text.ts";
+import { size } from "../text/time.ts";
+
+const REFRESH = 30_000;
+
+/** Asks again and again; who may not know it is not asked for twice. */
+export class StorageWatch {
+  readonly storage = signal<Storage | undefined>(undefined);
+  #fetch: () => Promise<Storage>;
+  #clock: Clock;
+  #cancel: () => void = () => {};
+  #stopped = false;
+
+  constructor(fetch: () => Promise<Storage> = () => getStorage(), clock: Clock = systemClock) {
+    this.#fetch = fetch;
+    this.#clock = clock;
+  }
+
+  start(): void {
+    void this.#look();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancel();
+  }
+
+  async #look(): Promise<void> {
+    try {
+      this.storage.value = await this.#fetch();
+    } catch (error) {
+      const refused =
+        error instanceof Problem && (error.status === 401 || error.status === 403 || error.status === 404);
+      if (refused) return;
+    }
+    if (!this.#stopped) this.#cancel = this.#clock.after(REFRESH, () => void this.#look());
+  }
+}
+
+/** The place that matters most: the worst level, of these the least room. */
+export function worst(storage: Storage): StoragePlace | undefined {
+  const rank = { fine: 0, low: 1, full: 2 };
+  return [...storage.places].sort((a, b) => rank[b.level] - rank[a.level] || a.freeBytes - b.freeBytes)[0];
+}
+
+export function StorageBanner({ watch }: { watch: StorageWatch }) {
+  useEffect(() => {
+    watch.start();
+    return () => watch.stop();
+  }, [watch]);
+  const storage = watch.storage.value;
+  const place = storage && worst(storage);
+  if (!place || place.level === "fine") return null;
+  const free = size(place.freeBytes, language.value);
+  const days = place.daysLeft === undefined ? undefined : Math.floor(place.daysLeft);
+  return (
+    <div class={`storage ${place.level}`} role="status" data-testid="storage" data-level={place.level}>
+      <p>
+        <strong>{t(`storage.${place.level}`)}</strong> {t("storage.free", { free })}
+        {days !== undefined && days < 1000 && ` ${tCount("storage.days", days)}`}
+      </p>
+      <p>{t(place.level === "full" ? "storage.full.text" : "storage.low.text")}</p>
+    </div>
+  );
+}
