@@ -161,14 +161,25 @@ func compare(seg media.Segment, found blob.Info) error {
 	return nil
 }
 
-// remove takes a stored segment off the disk. The segment goes first: a sidecar alone is swept at the next start, a segment
-// alone would be a riddle. The room's folder goes with its last file.
+// remove takes a stored segment off the disk. The segment goes first, even when the power is cut in between: a sidecar
+// alone is swept at the next start, a segment alone would be a riddle. The room's folder goes with its last file.
 func remove(seg media.Segment, path string) error {
 	dir := filepath.Dir(path)
 	err := os.Remove(path + Sealed)
+	if err == nil {
+		err = syncFolder(dir)
+	}
 	if err == nil {
 		err = os.Remove(filepath.Join(dir, seg.SidecarName()))
 	}
 	_ = os.Remove(dir) // fails as long as something is in it
 	return err
+}
+
+func syncFolder(path string) error {
+	d, err := os.Open(path) //nolint:gosec // below the operator's folder: rooms are checked
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

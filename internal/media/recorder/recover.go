@@ -43,7 +43,7 @@ func Recover(dir string) ([]Recovered, error) {
 		more, err := recoverRoom(filepath.Join(dir, room.Name()))
 		found, errs = append(found, more...), errors.Join(errs, err)
 	}
-	return found, errs
+	return found, errors.Join(errs, syncFolder(dir)) // a process that died may have made a room and not synced its name
 }
 
 func recoverRoom(dir string) ([]Recovered, error) {
@@ -111,7 +111,11 @@ func salvage(s media.Segment, dir string) (media.Segment, string, error) {
 		return s, "", err
 	}
 	if s.Frames == 0 {
-		return s, "", errors.Join(os.Remove(f.Name()), os.Remove(filepath.Join(dir, s.SidecarName())))
+		err := errors.Join(os.Remove(f.Name()), syncFolder(dir)) // a file without a sidecar would be a riddle
+		if err == nil {
+			err = os.Remove(filepath.Join(dir, s.SidecarName()))
+		}
+		return s, "", err
 	}
 	if err := f.Truncate(good); err != nil {
 		return s, "", err

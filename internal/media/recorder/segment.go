@@ -56,6 +56,9 @@ func tryOpenSegment(root string, s media.Segment, first frame) (*segment, error)
 	if err := writeSidecar(dir, s); err != nil {
 		return nil, err
 	}
+	if err := syncFolder(dir); err != nil { // no file has a name before its sidecar can be found, even after a power cut
+		return nil, err
+	}
 	seg := &segment{Segment: s, dir: dir}
 	if err := seg.begin(first); err != nil {
 		seg.discard()
