@@ -59,13 +59,16 @@ func (l *Log) Append(ctx context.Context, consultation string, after events.Vers
 	answer, err := l.publish(ctx, messages)
 	if err == nil && !answer.Duplicate && answer.Error == nil {
 		end.Stream = answer.Sequence
-		return end, nil
+	} else {
+		end, err = l.settle(ctx, consultation, after, drafts, answer, err)
 	}
-	v, err := l.settle(ctx, consultation, after, drafts, answer, err)
+	if err == nil {
+		err = l.settled()
+	}
 	if err != nil {
 		return events.Version{}, fmt.Errorf("append to %s: %w", consultation, err)
 	}
-	return v, nil
+	return end, nil
 }
 
 // seal makes the messages, and the version after the last one without its place in the log.

@@ -31,6 +31,7 @@ type Embedded struct {
 	server    *server.Server
 	lock      *os.File
 	passwords map[string]string
+	folders   *folders
 }
 
 // starting is how long the server may take until it is ready. It reads its whole store when it was killed before.
@@ -79,6 +80,9 @@ func (e *Embedded) start(ctx context.Context) error {
 		return err
 	}
 	if err := e.ensureStreams(ctx); err != nil {
+		return err
+	}
+	if e.folders, err = syncFolders(store); err != nil {
 		return err
 	}
 	c := Credentials{URL: s.ClientURL(), User: userStitcher, Password: e.passwords[userStitcher]}
@@ -142,7 +146,7 @@ func (e *Embedded) ensureStreams(ctx context.Context) error {
 func (e *Embedded) Connect(ctx context.Context) (*Log, error) {
 	return Connect(ctx, Config{
 		Server: e.server, User: userLive, Password: e.passwords[userLive], Name: "live",
-		Logger: e.cfg.Logger, Registerer: e.cfg.Registerer,
+		Logger: e.cfg.Logger, Registerer: e.cfg.Registerer, settled: e.folders.sync,
 	})
 }
 

@@ -36,6 +36,8 @@ type Config struct {
 	Timeout        time.Duration // of one request; 0 = 5 s
 	Logger         *slog.Logger  // nil = none
 	Registerer     prometheus.Registerer
+
+	settled func() error // of a server in this process: makes the names of its files durable
 }
 
 // Log is one connection to the log. It is safe for concurrent use.
@@ -45,6 +47,7 @@ type Log struct {
 	timeout time.Duration
 	logger  *slog.Logger
 	unshow  func() // takes the metrics away
+	settled func() error
 
 	mu        sync.Mutex                       // guards following; never held while calling out
 	following map[*follower]context.CancelFunc // ends the attempt that is under way
@@ -64,7 +67,10 @@ func Connect(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{timeout: cfg.Timeout, logger: cfg.Logger, following: map[*follower]context.CancelFunc{}}
+	if cfg.settled == nil {
+		cfg.settled = func() error { return nil }
+	}
+	l := &Log{timeout: cfg.Timeout, logger: cfg.Logger, settled: cfg.settled, following: map[*follower]context.CancelFunc{}}
 	nc, err := dial(ctx, cfg, l.reconnected)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the event log: %w", err)
