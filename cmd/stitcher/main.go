@@ -75,7 +75,7 @@ func run(ctx context.Context, s settings) error {
 	worker, err := stitch.New(
 		stitch.Config{Dir: filepath.Join(s.Data, "stitch"), Node: s.Node, Registerer: metrics.Registerer()},
 		stitch.Deps{
-			Log: log, Appender: appender.New(log, logger, metrics.Registerer()), Blobs: blobs, FFmpeg: tool,
+			Log: log, Appender: appender.New(log, logger, metrics.Registerer()), Blobs: blobs, FFmpeg: tool, Queue: queue,
 			Progress: func(ctx context.Context, p stitch.Progress) {
 				if err := queue.PublishProgress(ctx, jobs.Progress(p)); err != nil && ctx.Err() == nil {
 					logger.Debug("progress not told", "error", err)
@@ -95,7 +95,7 @@ func run(ctx context.Context, s settings) error {
 		logger.Warn("archives will fail until this is mended", "error", err)
 	}
 	logger.Info("stitcher is ready", "tool", version)
-	ended := worker.Run(ctx, queue)
+	ended := worker.Run(ctx)
 	logger.Info("stitcher stops")
 	return stopped(ctx, ended)
 }

@@ -1,6 +1,7 @@
 // Package jobs is the work queue of the stitchers, on JetStream's stream JOBS, and the progress of running work.
 //
-// In come orders of archives; out go orders to whichever stitcher is free, each until it is done. A job is a hint: what
+// In come orders of archives and of the chunks that they are made of; out go orders to whichever stitcher is free, each
+// until it is done, the most urgent chunk first. A job is a hint: what
 // is to be made, and whether it still is, only the log says. Progress is for the eye: the newest value is kept, nothing
 // else, and none of it is evidence. The package never appends an event.
 package jobs
@@ -66,6 +67,8 @@ type times struct {
 	poll      time.Duration // how long one request for a job stays open
 	firstNak  time.Duration // the pause before a job that failed is offered again; it doubles
 	lastNak   time.Duration // up to this
+	// A chunk is short, and others wait for it.
+	chunkAckWait, chunkHeartbeat time.Duration
 }
 
 // New opens the queue. The stream and the bucket must be there (natslog.EnsureStreams); nc stays the caller's.
@@ -79,8 +82,9 @@ func New(ctx context.Context, nc *nats.Conn, logger *slog.Logger) (*Queue, error
 		return nil, fmt.Errorf("open the job queue: bucket %s: %w", bucket, err)
 	}
 	return &Queue{nc: nc, js: js, values: values, logger: logger, times: times{
-		ackWait: 30 * time.Second, heartbeat: 10 * time.Second, poll: 20 * time.Second,
+		ackWait: 12 * time.Second, heartbeat: 4 * time.Second, poll: 20 * time.Second,
 		firstNak: time.Second, lastNak: time.Minute,
+		chunkAckWait: 6 * time.Second, chunkHeartbeat: 2 * time.Second,
 	}}, nil
 }
 

@@ -39,6 +39,17 @@ func server(t testing.TB) (*natslog.Embedded, string) {
 	return e, dir
 }
 
+// restarted is the server of a data folder once more.
+func restarted(t testing.TB, dir string) *natslog.Embedded {
+	t.Helper()
+	e, err := natslog.Start(t.Context(), natslog.ServerConfig{DataDir: dir, Logger: logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Stop)
+	return e
+}
+
 // live is the queue of a live process.
 func live(t testing.TB, e *natslog.Embedded) (*jobs.Queue, *natslog.Log) {
 	t.Helper()

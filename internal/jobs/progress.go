@@ -18,6 +18,7 @@ type Progress struct {
 	Stage        string `json:"stage"` // stable code of the stitcher
 	Done         int64  `json:"done"`  // of Total, in output frames
 	Total        int64  `json:"total"`
+	LeftMS       int64  `json:"leftMs,omitempty"` // estimate of what is left; 0 = not known yet
 }
 
 // PublishProgress tells everybody who watches, and keeps the newest value.
@@ -62,7 +63,7 @@ func (q *Queue) Progress(ctx context.Context, consultation string, version int) 
 // values, and values published while the connection is lost are missed too: the next one says the same and more.
 func (q *Queue) WatchProgress(ctx context.Context) iter.Seq2[Progress, error] {
 	return func(yield func(Progress, error) bool) {
-		values, err := q.nc.SubscribeSync("progress.>")
+		values, err := q.nc.SubscribeSync("progress.*.*")
 		if err != nil {
 			yield(Progress{}, fmt.Errorf("watch progress: %w", err))
 			return

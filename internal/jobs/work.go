@@ -22,11 +22,47 @@ func (q *Queue) Work(ctx context.Context, do func(context.Context, ArchiveJob) e
 		if err := q.work(ctx, do); err != nil && ctx.Err() == nil {
 			q.logger.Warn("jobs cannot be taken", "error", err)
 		}
+		q.recover(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+}
+
+// recover waits until it makes sense to ask the queue again: for the connection, when that is lost, else for a moment.
+func (q *Queue) recover(ctx context.Context) {
+	back := q.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer q.nc.RemoveStatusListener(back)
+	if !q.nc.IsConnected() {
 		select {
 		case <-ctx.Done():
-			return nil
-		case <-time.After(afterTrouble):
+		case <-back:
 		}
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(afterTrouble):
+	}
+}
+
+// whileConnected is ctx until the connection is lost: what was asked on it is never answered.
+func (q *Queue) whileConnected(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	lost := q.nc.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
+	stopped := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(stopped)
+		select {
+		case <-lost:
+			cancel(nats.ErrDisconnected)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-stopped
+		q.nc.RemoveStatusListener(lost)
 	}
 }
 
@@ -49,7 +85,9 @@ func (q *Queue) work(ctx context.Context, do func(context.Context, ArchiveJob) e
 
 // takeOne waits for one job and does it. Without a job it returns nil after a while.
 func (q *Queue) takeOne(ctx context.Context, c jetstream.Consumer, do func(context.Context, ArchiveJob) error) error {
-	waiting, cancel := context.WithTimeout(ctx, q.times.poll)
+	connected, leave := q.whileConnected(ctx)
+	defer leave()
+	waiting, cancel := context.WithTimeout(connected, q.times.poll)
 	defer cancel()
 	batch, err := c.Fetch(1, jetstream.FetchContext(waiting))
 	if err != nil {
@@ -57,6 +95,9 @@ func (q *Queue) takeOne(ctx context.Context, c jetstream.Consumer, do func(conte
 	}
 	for m := range batch.Messages() {
 		q.handle(ctx, m, do)
+	}
+	if err := context.Cause(connected); err != nil && ctx.Err() == nil {
+		return err
 	}
 	err = batch.Error()
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, nats.ErrTimeout) {
@@ -77,10 +118,14 @@ func (q *Queue) handle(ctx context.Context, m jetstream.Msg, do func(context.Con
 		q.tell(m.Term())
 		return
 	}
-	logger := q.logger.With("consultation", j.Consultation, "version", j.Version)
-	silence := q.beat(m)
+	silence := q.beat(m, q.times.heartbeat)
 	err = do(ctx, j)
 	silence()
+	q.answer(ctx, m, err, "consultation", j.Consultation)
+}
+
+// answer says what became of a job.
+func (q *Queue) answer(ctx context.Context, m jetstream.Msg, err error, key, value string) {
 	switch {
 	case err == nil:
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -90,17 +135,17 @@ func (q *Queue) handle(ctx context.Context, m jetstream.Msg, do func(context.Con
 		q.tell(m.Nak())
 		q.tell(q.nc.FlushTimeout(time.Second))
 	default:
-		logger.Warn("a job failed and is offered again", "error", err)
+		q.logger.Warn("a job failed and is offered again", key, value, "subject", m.Subject(), "error", err)
 		q.tell(m.NakWithDelay(q.pause(m)))
 	}
 }
 
 // beat tells the queue again and again that somebody works on m, until the function that it returns is called.
-func (q *Queue) beat(m jetstream.Msg) (silence func()) {
+func (q *Queue) beat(m jetstream.Msg, every time.Duration) (silence func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		beat := time.NewTicker(q.times.heartbeat)
+		beat := time.NewTicker(every)
 		defer beat.Stop()
 		for {
 			select {

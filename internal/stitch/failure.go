@@ -18,6 +18,7 @@ const (
 	CodeRenderFailed  = "RENDER-FAILED"  // ffmpeg failed or did not make what was planned
 	CodeNoSpace       = "NO-SPACE"       // the disk of the stitcher or of the blob store is full
 	CodeInternal      = "INTERNAL"       // a fault of the stitcher
+	CodeCancelled     = "CANCELLED"      // somebody called it off
 )
 
 // failure is an error that ends a job for good: trying again by itself would not help.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"consilium/internal/blob"
 	"consilium/internal/ffmpeg"
@@ -56,7 +57,12 @@ func (w *Worker) piece(ctx context.Context, r *recipe, key string, progress func
 		w.metrics.reused.Inc()
 		return m, nil
 	}
-	return w.makePiece(ctx, r, key, progress)
+	begun := time.Now()
+	m, err = w.makePiece(ctx, r, key, progress)
+	if err == nil {
+		w.logger.Debug("piece made", "key", key, "took", time.Since(begun).Round(time.Millisecond))
+	}
+	return m, err
 }
 
 // finished looks a piece up.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"consilium/internal/render"
 )
 
 // Progress is how far a job is.
@@ -12,6 +14,7 @@ type Progress struct {
 	Version      int
 	Stage        string
 	Done, Total  int64 // of the whole job, in output frames; Done never goes back
+	LeftMS       int64 // estimate of what is left; 0 = not known yet
 }
 
 // The stages, in order.
@@ -32,6 +35,8 @@ type meter struct {
 	p     Progress
 	parts map[int]int64 // frames done of chunks in work, by number
 	whole int64         // frames of finished chunks
+	since time.Time     // when the first frame was done
+	found int64         // frames that were done by then
 }
 
 // stage begins a stage.
@@ -39,22 +44,31 @@ func (m *meter) stage(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Stage = name
+	if name != StageRender {
+		m.p.LeftMS = 0
+	}
 }
 
 // part says that so many frames of a chunk are done.
 func (m *meter) part(chunk int, frames int64) {
+	if chunk < 0 {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.parts[chunk] = frames
 	m.sumLocked()
 }
 
-// finish says that a chunk of that many frames is done.
-func (m *meter) finish(chunk int, frames int64) {
+// finish says that the piece of an order is there. The sound counts for nothing: it is made beside the picture.
+func (m *meter) finish(o *order) {
+	if o.isSound() {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.parts, chunk)
-	m.whole += frames
+	delete(m.parts, o.chunk)
+	m.whole += o.at.Frames
 	m.sumLocked()
 }
 
@@ -64,6 +78,25 @@ func (m *meter) sumLocked() {
 		sum += n
 	}
 	m.p.Done = min(max(m.p.Done, sum), m.p.Total)
+	m.estimateLocked(time.Now())
+}
+
+// rest is how long what comes after rendering takes, as a share of the archive's length.
+const rest = 0.03
+
+// estimateLocked extrapolates from what was done since the first frame. What was found finished counts for nothing.
+func (m *meter) estimateLocked(now time.Time) {
+	if m.since.IsZero() {
+		m.since, m.found = now, m.p.Done
+		return
+	}
+	took, done := now.Sub(m.since), m.p.Done-m.found
+	if took < tellEvery || done <= 0 {
+		return
+	}
+	left := float64(took) * float64(m.p.Total-m.p.Done) / float64(done)
+	left += rest * float64(m.p.Total) / render.Rate * float64(time.Second)
+	m.p.LeftMS = time.Duration(left).Milliseconds()
 }
 
 func (m *meter) total(frames int64) {

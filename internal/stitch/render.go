@@ -42,6 +42,14 @@ func (w *Worker) render(ctx context.Context, j *job) error {
 		return err
 	}
 	j.result.chunks = make([]Piece, len(orders)-1)
+	if w.deps.Queue != nil {
+		return w.together(ctx, j, orders)
+	}
+	return w.alone(ctx, j, orders)
+}
+
+// alone makes all pieces in this process.
+func (w *Worker) alone(ctx context.Context, j *job, orders []*order) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, o := range orders {
 		free, err := w.busy(ctx)
@@ -60,7 +68,7 @@ func (w *Worker) render(ctx context.Context, j *job) error {
 // becomes one of cards.
 func (w *Worker) fulfil(ctx context.Context, j *job, o *order) error {
 	m, err := w.attempt(ctx, j, o)
-	if poisoned(err) && !o.isSound() && len(o.shown) > 0 {
+	if poisoned(err) && o.canBeIsolated() {
 		if o, err = w.isolate(ctx, j, o, err); err != nil {
 			return err
 		}
@@ -70,11 +78,13 @@ func (w *Worker) fulfil(ctx context.Context, j *job, o *order) error {
 		return o.explain(err)
 	}
 	j.account(o, m)
-	if !o.isSound() {
-		j.meter.finish(o.chunk, o.at.Frames)
-	}
+	j.meter.finish(o)
 	return nil
 }
+
+// canBeIsolated says whether cards may stand in for a piece: for a chunk with pictures. A chunk of cards that cannot be
+// made, or the sound, costs the archive.
+func (o *order) canBeIsolated() bool { return !o.isSound() && len(o.shown) > 0 }
 
 // explain says of which piece an error is.
 func (o *order) explain(err error) error {
@@ -187,7 +197,7 @@ func (w *Worker) isolate(ctx context.Context, j *job, o *order, cause error) (*o
 		why = &failure{CodeRenderFailed, cause}
 	}
 	f := PieceFailure{Key: o.key, StartMS: msOf(o.at.Start), EndMS: msOf(o.at.Start + o.at.Frames), Code: why.code}
-	key := j.key("chunk-" + o.key + ".txt")
+	key := j.key(failedPieceFile(o.key))
 	info, err := w.deps.Blobs.Put(ctx, key, strings.NewReader(detail(why)))
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ import (
 	"consilium/internal/events"
 	"consilium/internal/events/appender"
 	"consilium/internal/ffmpeg"
+	"consilium/internal/jobs"
 	"consilium/internal/render"
 )
 
@@ -53,6 +54,7 @@ type Deps struct {
 	Appender *appender.Appender
 	Blobs    Blobs
 	FFmpeg   *ffmpeg.Tool
+	Queue    *jobs.Queue // that Run takes work from, and that chunks are shared through; nil: Make makes them all itself
 	// Progress tells how far a job is, at least every second while it runs; nil: nobody is told. It must not block.
 	Progress func(ctx context.Context, p Progress)
 }

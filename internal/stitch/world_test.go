@@ -22,6 +22,7 @@ import (
 	"consilium/internal/events/appender"
 	"consilium/internal/events/logtest"
 	"consilium/internal/ffmpeg"
+	"consilium/internal/jobs"
 	"consilium/internal/media"
 	"consilium/internal/sheet"
 )
@@ -32,10 +33,12 @@ type world struct {
 	t            *testing.T
 	consultation string
 	zero         time.Time
-	log          *logtest.Memory
+	log          events.Log
+	queue        *jobs.Queue // nil: a worker does everything itself
 	appender     *appender.Appender
 	blobs        *blob.Store
 	dir          string // work folder of the stitcher
+	data         string // data folder of other processes, see sharedWorld
 	sheet        sheet.Sheet
 	requests     int
 }
@@ -59,9 +62,14 @@ func newWorld(t *testing.T) *world {
 	}
 	w.appender = appender.New(w.log, discard(), nil)
 	w.sheet = sheet.Sheet{Consultation: w.consultation, Title: "Second opinion", Language: "en", TimeZone: "Europe/Berlin"}
+	w.begin()
+	return w
+}
+
+// begin writes what every log begins with.
+func (w *world) begin() {
 	w.say(-1000, "", events.ConsultationScheduled{Policy: events.PolicyRequired, Layout: "grid", Language: "en"})
 	w.say(-10, "", events.ConferenceHosted{Epoch: 1, Wall: w.zero, Node: "a", URL: "http://127.0.0.1"})
-	return w
 }
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -202,7 +210,7 @@ func (w *world) worker(tool ffmpeg.Config, progress func(Progress)) *Worker {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	deps := Deps{Log: w.log, Appender: w.appender, Blobs: w.blobs, FFmpeg: ff}
+	deps := Deps{Log: w.log, Appender: w.appender, Blobs: w.blobs, FFmpeg: ff, Queue: w.queue}
 	if progress != nil {
 		deps.Progress = func(_ context.Context, p Progress) { progress(p) }
 	}

@@ -37,6 +37,7 @@ func Permissions(user string) (publish, subscribe []string) {
 		for _, t := range []events.Type{events.TypeArchiveStarted, events.TypeArchiveRendered, events.TypeArchiveFailed} {
 			publish = append(publish, events.SubjectOfAll(t))
 		}
+		subscribe = append(subscribe, "progress.piece.>") // who waits for a chunk, and who could make one
 	}
 	return publish, subscribe
 }

@@ -1,0 +1,317 @@
+package stitch
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"consilium/internal/blob"
+	"consilium/internal/events"
+	"consilium/internal/events/appender"
+	"consilium/internal/events/natslog"
+	"consilium/internal/ffmpeg"
+	"consilium/internal/jobs"
+	"consilium/internal/media"
+)
+
+// stitcherEnv makes the test program a stitcher of the data folder that it names, until it is killed.
+const stitcherEnv = "STITCH_TEST_DATA"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(stitcherEnv); dir != "" {
+		if err := stitcherProcess(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// stitcherProcess is cmd/stitcher with one processor, on the log and the blobs of another process.
+func stitcherProcess(dir string) error {
+	ctx := context.Background()
+	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log, err := natslog.Connect(ctx, natslog.Config{DataDir: dir, Name: "stitcher", Logger: logger})
+	if err != nil {
+		return err
+	}
+	queue, err := jobs.New(ctx, log.Conn(), logger)
+	if err != nil {
+		return err
+	}
+	blobs, err := blob.Open(ctx, "file://"+filepath.Join(dir, "blobs"))
+	if err != nil {
+		return err
+	}
+	tool, err := ffmpeg.New(ffmpeg.Config{Path: os.Getenv("STITCH_TEST_FFMPEG"), Nice: 1}, logger)
+	if err != nil {
+		return err
+	}
+	w, err := New(Config{Dir: filepath.Join(dir, "stitch"), Node: fmt.Sprint("p", os.Getpid()), Parallel: 1}, Deps{
+		Log: log, Appender: appender.New(log, logger, nil), Blobs: blobs, FFmpeg: tool, Queue: queue,
+	}, logger)
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
+
+// sharedWorld is a world whose log and queue other processes reach.
+func sharedWorld(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	dir := t.TempDir()
+	server, err := natslog.Start(t.Context(), natslog.ServerConfig{DataDir: dir, Logger: discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	log, err := server.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(log.Close)
+	if w.queue, err = jobs.New(t.Context(), log.Conn(), discard()); err != nil {
+		t.Fatal(err)
+	}
+	if w.blobs, err = blob.Open(t.Context(), "file://"+filepath.Join(dir, "blobs")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.blobs.Close() })
+	w.log, w.dir, w.data = log, filepath.Join(dir, "stitch"), dir
+	w.appender = appender.New(log, discard(), nil)
+	w.begin()
+	return w
+}
+
+// stitcher is a process that makes archives.
+type stitcher struct {
+	cmd *exec.Cmd
+	log *lockedBuffer
+}
+
+// lockedBuffer is what a process writes, for when the test has failed.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// startStitcher starts a process that ends with the test at the latest. tool is the ffmpeg that it uses, "" the machine's.
+func (w *world) startStitcher(tool string) *stitcher {
+	w.t.Helper()
+	s := &stitcher{cmd: exec.Command(os.Args[0]), log: &lockedBuffer{}}
+	s.cmd.Env = append(os.Environ(), stitcherEnv+"="+w.data, "STITCH_TEST_FFMPEG="+tool)
+	s.cmd.Stderr = s.log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		s.kill()
+		if w.t.Failed() {
+			w.t.Logf("stitcher %d:\n%s", s.cmd.Process.Pid, s.log)
+		}
+	})
+	return s
+}
+
+// kill is kill -9.
+func (s *stitcher) kill() {
+	_ = s.cmd.Process.Kill() // it may have ended
+	_ = s.cmd.Wait()
+}
+
+// queued asks the stitchers for a version.
+func (w *world) queued(version int) int {
+	w.t.Helper()
+	if err := w.queue.Publish(w.t.Context(), jobs.ArchiveJob{Consultation: w.consultation, Version: version}); err != nil {
+		w.t.Fatal(err)
+	}
+	return version
+}
+
+// await waits until a version has a result.
+func (w *world) await(version int) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
+	defer cancel()
+	for ev, err := range w.log.Follow(ctx, 0, events.Filter{Consultation: w.consultation}) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if isResult(ev.Event, version) {
+			return
+		}
+	}
+	w.t.Fatalf("version %d has no result after three minutes", version)
+}
+
+// comings is a consultation in which somebody comes or goes every second, so that it has many chunks.
+func (w *world) comings(seconds int, face, other clip, voice []clip) {
+	a := w.join(0, "A")
+	a.record(0, a.track(0, media.VP8, media.Camera, 1), 1, face)
+	a.record(0, a.track(0, media.Opus, media.Microphone, 2), 2, voice[0])
+	for i := 1; i < seconds; i += 2 {
+		b := w.join(int64(i)*1000, fmt.Sprint("B", i))
+		b.record(int64(i)*1000, b.track(int64(i)*1000, media.VP8, media.Camera, uint32(10+i)), uint32(10+i), other)
+		b.leave(int64(i)*1000 + 1000)
+	}
+}
+
+// Whatever the number of stitchers, and whenever one of them is killed, the archive is the one that a single worker
+// makes, to the byte, and a killed worker costs no more than what it had in hand.
+func TestManyStitchersMakeOneArchive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
+	kills := 3
+	if os.Getenv("STITCH_KILLS") != "" {
+		_, _ = fmt.Sscan(os.Getenv("STITCH_KILLS"), &kills)
+	}
+	const seconds = 6
+	face, other, voice := camera(t, "red", "320x180", 30, 30*seconds), camera(t, "blue", "320x180", 30, 30), microphone(t, 1000, 50*seconds)
+	alone := newWorld(t)
+	alone.comings(seconds, face, other, voice)
+	want := alone.made(alone.end(seconds*1000, "fast"))
+
+	tests := []struct {
+		name             string
+		stitchers, kills int
+	}{
+		{"four stitchers", 4, 0},
+		{"two stitchers, killed at random", 2, kills},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := sharedWorld(t)
+			w.comings(seconds, face, other, voice)
+			version := w.end(seconds*1000, "fast")
+			var all []*stitcher
+			for range test.stitchers {
+				all = append(all, w.startStitcher(""))
+			}
+			begun := time.Now()
+			w.queued(version)
+			for n := range test.kills {
+				pause := time.Duration(rand.IntN(900)+100) * time.Millisecond
+				timer := time.NewTimer(pause)
+				<-timer.C
+				i := rand.IntN(len(all))
+				t.Logf("kill %d after %s", n+1, time.Since(begun))
+				all[i].kill()
+				all[i] = w.startStitcher("")
+			}
+			w.await(version)
+			t.Logf("took %s", time.Since(begun))
+			got := w.open(version)
+			if diff := cmp.Diff(want.manifest.Chunks, got.manifest.Chunks); diff != "" {
+				t.Errorf("chunks (-alone +together):\n%s", diff)
+			}
+			if want.rendered.SHA256 != got.rendered.SHA256 && !bytes.Equal(want.video, got.video) {
+				t.Error("the picture is another one")
+			}
+			if test.kills == 0 {
+				helped := 0
+				for _, s := range all {
+					if strings.Contains(s.log.String(), "piece made") {
+						helped++
+					}
+				}
+				if helped != test.stitchers {
+					t.Errorf("%d of %d stitchers made something", helped, test.stitchers)
+				}
+			}
+		})
+	}
+}
+
+// runs lets a worker of this process take work until the test ends.
+func (w *world) runs(tool ffmpeg.Config) {
+	w.t.Helper()
+	log, err := natslog.Connect(w.t.Context(), natslog.Config{DataDir: w.data, Name: "stitcher", Logger: discard()})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(log.Close)
+	worker := w.worker(tool, nil)
+	if worker.deps.Queue, err = jobs.New(w.t.Context(), log.Conn(), discard()); err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }() // ends with ctx
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+// A chunk that fails wherever it is tried is given up after three tries; the archive has cards there, and the others wait
+// for nothing.
+func TestAPoisonedChunkIsGivenUpByAllStitchers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until a job is offered again")
+	}
+	w := sharedWorld(t)
+	face, other, voice := camera(t, "red", "320x180", 30, 90), camera(t, "blue", "320x180", 25, 50), microphone(t, 1000, 150)
+	a := w.join(0, "A")
+	a.record(0, a.track(0, media.VP8, media.Camera, 1), 1, face)
+	a.record(0, a.track(0, media.Opus, media.Microphone, 2), 2, voice[0])
+	b := w.join(1000, "B")
+	b.record(1000, b.track(1000, media.VP8, media.Camera, 3), 3, other)
+	version := w.end(3000, "fast")
+	w.runs(ffmpeg.Config{Path: w.script(`case "$*" in *libx264*) [ -e t1.ivf ] && { echo 'I will not draw this' >&2; exit 1; } ;; esac
+exec ffmpeg "$@"`)})
+	w.queued(version)
+	w.await(version)
+	archive := w.open(version)
+	archive.shows(20, "the first one alone", 640, 200, red)
+	archive.shows(60, "the card of the second one", 1200, 220, card)
+	if f := archive.manifest.Failures; len(f) != 1 || !strings.Contains(string(w.get(f[0].Detail.Key)), "I will not draw this") {
+		t.Errorf("failures: %+v", f)
+	}
+}
+
+// An archive that is called off while it waits for its chunks ends as cancelled, and its work folder is empty.
+func TestAnArchiveIsCalledOff(t *testing.T) {
+	w := sharedWorld(t)
+	w.join(0, "A")
+	version := w.end(1000, "fast")
+	w.runs(ffmpeg.Config{Path: w.script(`case "$*" in *libx264*) sleep 30 ;; esac
+exec ffmpeg "$@"`)})
+	w.queued(version)
+	if err := w.queue.Cancel(t.Context(), jobs.ArchiveJob{Consultation: w.consultation, Version: version}); err != nil {
+		t.Fatal(err)
+	}
+	w.await(version)
+	if failed, ok := w.result(version).(events.ArchiveFailed); !ok || failed.Code != CodeCancelled {
+		t.Errorf("got %+v", w.result(version))
+	}
+}
