@@ -73,7 +73,10 @@ func recoverRoom(dir string) ([]Recovered, error) {
 		id, ext, _ := strings.Cut(f.Name(), ".")
 		orphan := "."+ext == media.SidecarExtension && !withFile[id]
 		if orphan || filepath.Ext(f.Name()) == temporary {
-			errs = errors.Join(errs, os.Remove(filepath.Join(dir, f.Name())))
+			err := os.Remove(filepath.Join(dir, f.Name()))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // sealing took a half-written sidecar's place
+				errs = errors.Join(errs, err)
+			}
 		}
 	}
 	return found, errors.Join(errs, syncFolder(dir))

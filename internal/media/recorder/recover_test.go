@@ -83,6 +83,27 @@ func TestRecoverFinishesWhatACrashLeft(t *testing.T) {
 	}
 }
 
+func TestRecoverBearsASidecarThatWasBeingWritten(t *testing.T) {
+	s := newSender(media.VP8)
+	clip := pictures(t, media.VP8, "160x120", 4, 4)
+	var left string
+	inLab(t, Config{}, videoTrack(media.VP8), func(l *lab) {
+		l.play(s.send(0, clip...))
+		l.until(500 * time.Millisecond)
+		left = crash(t, l.dir)
+	})
+	for _, name := range tree(t, left) {
+		if strings.HasSuffix(name, ".json") {
+			if err := os.WriteFile(filepath.Join(left, name+".tmp"), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if found := recovered(t, left); len(found) != 1 {
+		t.Errorf("recovered %+v", found)
+	}
+}
+
 func TestRecoverCutsATornFileAnywhere(t *testing.T) {
 	for _, c := range []media.Codec{media.VP8, media.Opus} {
 		t.Run(string(c), func(t *testing.T) {
