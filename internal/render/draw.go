@@ -30,11 +30,28 @@ func (p *Painter) Draw(s Scene) *image.RGBA {
 			p.card(img, t)
 		}
 	}
-	if s.Note != "" {
+	switch {
+	case s.Detail != "":
+		p.pauseCard(img, s)
+	case s.Note != "":
 		l := p.set(s.Note, textSize(Height), Width)
 		l.draw(img, image.Pt((Width-l.width)/2, Height/2), reasonColor)
 	}
 	return img
+}
+
+// pauseCard covers the canvas: two bars, that the recording was paused, and when.
+func (p *Painter) pauseCard(img *image.RGBA, s Scene) {
+	fill(img, img.Rect.Inset(border), cardColor)
+	middle := image.Pt(Width/2, Height/2)
+	const bar, tall = 18, 96
+	for _, x := range []int{middle.X - 2*bar, middle.X + bar} {
+		fill(img, image.Rect(x, middle.Y-150, x+bar, middle.Y-150+tall), nameColor)
+	}
+	size := textSize(Height) * 3 / 2
+	title, when := p.set(s.Note, size, Width-2*size), p.set(s.Detail, size*3/4, Width-2*size)
+	title.draw(img, image.Pt(middle.X-title.width/2, middle.Y+size/2), nameColor)
+	when.draw(img, image.Pt(middle.X-when.width/2, middle.Y+size*2), reasonColor)
 }
 
 // textSize is the height of a name in pixels on a cell of that height.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"consilium/internal/events"
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
 	"consilium/internal/sheet"
@@ -90,6 +91,9 @@ func sketch(p *Plan) string {
 		}
 		if s.Note != "" {
 			fmt.Fprintf(&b, " | %q", s.Note)
+		}
+		if s.Detail != "" {
+			fmt.Fprintf(&b, " %s", s.Detail)
 		}
 		b.WriteByte('\n')
 	}
@@ -190,6 +194,14 @@ func TestScenes(t *testing.T) {
 30-60 | Anna (1024,216)-(1280,360) a@0 | Anna: screen (0,72)-(1024,648) s@1000 | Bert B. card "not recorded: no consent"
 60-90 | Anna (0,180)-(640,540) a@0 | Bert B. card "not recorded: no consent"
 `},
+		{"where nothing is ever recorded the cards do not speak of consent", func() *builder {
+			b := consultation(1000)
+			b.tl.Policy = events.PolicyForbidden
+			absent(b.person("anna", 0, 1000), 0, 1000, timeline.NotConsented)
+			return b
+		}, `
+0-30 | Anna card "recording is switched off"
+`},
 		{"who shares only a screen has a card as well", func() *builder {
 			b := consultation(1000)
 			anna := b.person("anna", 0, 1000)
@@ -208,6 +220,27 @@ func TestScenes(t *testing.T) {
 0-30 | Anna (0,0)-(1280,720) a@0
 30-60 | "Nobody is present"
 60-90 | Patient (160,0)-(1120,720) d@2000
+`},
+		{"everybody is behind one card while the recording is paused", func() *builder {
+			b := consultation(6000)
+			video(b.person("anna", 0, 6000), "a", media.Camera, "clip 0 2000 640x360", "gap 2000 4100 paused", "clip 4100 6000 640x360")
+			b.person("scope", 0, 6000)
+			b.mark(2000, "recording.paused", "")
+			b.mark(4000, "recording.resumed", "")
+			return b
+		}, `
+0-60 | Anna (0,180)-(640,540) a@0 | Patient card "no picture"
+60-123 | "Recording paused" 1 March 2026, 10:00:02–10:00:04 CET
+123-180 | Anna (0,180)-(640,540) a@4100 | Patient card "no picture"
+`},
+		{"a pause that nobody ended lasts to the end", func() *builder {
+			b := consultation(4000)
+			video(b.person("anna", 0, 4000), "a", media.Camera, "clip 0 2000 640x360", "gap 2000 4000 paused")
+			b.mark(2000, "recording.paused", "")
+			return b
+		}, `
+0-60 | Anna (0,0)-(1280,720) a@0
+60-120 | "Recording paused" 1 March 2026, 10:00:02–10:00:04 CET
 `},
 		{"nobody ever joined", func() *builder { return consultation(0) }, `
 0-30 | "Nobody joined this consultation"
@@ -230,7 +263,7 @@ func TestScenes(t *testing.T) {
 func full() *builder {
 	b := consultation(70_000)
 	anna := b.person("anna", 0, 70_000)
-	video(anna, "a", media.Camera, "clip 200 30000 640x360", "clip 30000 69500 640x360")
+	video(anna, "a", media.Camera, "clip 200 30000 640x360", "clip 30000 40000 640x360", "gap 40000 45000 paused", "clip 45000 69500 640x360")
 	anna.Tracks = append(anna.Tracks, timeline.Track{ID: "am", Kind: media.Audio, Source: media.Microphone, StartNS: 0, EndNS: 70_000 * ms, Clips: []timeline.Clip{
 		{Segment: "am@0", StartNS: 5 * ms, EndNS: 70_000 * ms, Rate: 1.00001, Codec: media.Opus},
 	}})

@@ -14,6 +14,7 @@ type Scene struct {
 	Start, End int64 // frames: Start is in it, End is not
 	Tiles      []Tile
 	Note       string // in the middle of an empty canvas
+	Detail     string // below it: when the recording was paused
 }
 
 // Tile is one place on the canvas: a picture with a name on it, or a card.
@@ -71,6 +72,7 @@ const shortest = Rate / 2
 // cast is everybody who takes part, in the order of the timeline.
 type cast struct {
 	people []player
+	pauses []span[string] // what the card over a pause says
 	words  *words
 }
 
@@ -98,6 +100,7 @@ type videoTrack struct {
 
 func newCast(tl *timeline.Timeline, names sheet.Sheet) *cast {
 	c := &cast{words: wordsOf(names.Language)}
+	c.pauses = pauses(tl, c.words, locationOf(names))
 	for _, p := range tl.Participants {
 		who := player{id: p.ID, name: nameOn(names, p.ID, p.Role)}
 		for _, i := range p.Present {
@@ -146,6 +149,7 @@ type element struct {
 	codec         media.Codec
 	width, height int
 	cause         timeline.Cause // of a card; empty on a card without a cause
+	paused        string         // of the one card over a pause, which is there for everybody: what it says
 }
 
 func (e element) isPicture() bool { return e.track != "" }
@@ -188,6 +192,9 @@ func (c *cast) edges(frames int64) []int64 {
 			}
 		}
 	}
+	for _, s := range c.pauses {
+		add(s.from, s.to)
+	}
 	for _, p := range c.people {
 		for _, s := range p.present {
 			add(s.from, s.to)
@@ -209,8 +216,18 @@ func (c *cast) edges(frames int64) []int64 {
 	return slices.Compact(edges)
 }
 
-// elementsAt lists what is to be seen at a frame: for everybody who is present their pictures, or a card.
+// elementsAt lists what is to be seen at a frame: for everybody who is present their pictures, or a card; one card for all
+// while the recording is paused.
 func (c *cast) elementsAt(frame int64) []element {
+	all := c.peopleAt(frame)
+	text, paused := at(c.pauses, frame)
+	if paused && len(all) > 0 && !slices.ContainsFunc(all, element.isPicture) {
+		return []element{{paused: text}}
+	}
+	return all
+}
+
+func (c *cast) peopleAt(frame int64) []element {
 	var all []element
 	for i, p := range c.people {
 		if _, here := at(p.present, frame); !here {
@@ -286,6 +303,10 @@ func showsMore(a, before act) bool {
 // place gives the elements of an act their places.
 func (c *cast) place(a act) Scene {
 	s := Scene{Start: a.start, End: a.end}
+	if len(a.elements) == 1 && a.elements[0].paused != "" {
+		s.Note, s.Detail = c.words.paused, a.elements[0].paused
+		return s
+	}
 	screens := 0
 	for _, e := range a.elements {
 		if e.source == media.Screen {

@@ -24,6 +24,7 @@ type words struct {
 	begins     string
 	ends       string
 	recordedOn string // "%s", a date
+	day        string // form of a date, as package time wants it
 }
 
 // wordsOf finds the texts of a BCP 47 language, English where there are none.
@@ -91,7 +92,7 @@ var languages = map[string]*words{
 		someone: "Participant", nobody: "Nobody is present", neverAny: "Nobody joined this consultation",
 		noPicture: "no picture", screenOf: "%s: screen", joined: "%s joined", left: "%s left",
 		paused: "Recording paused", resumed: "Recording resumed", begins: "Start", ends: "Consultation ended",
-		recordedOn: "Recorded on %s",
+		recordedOn: "Recorded on %s", day: "2 January 2006",
 	},
 	"de": {
 		causes: map[timeline.Cause]string{
@@ -114,7 +115,7 @@ var languages = map[string]*words{
 		someone: "Teilnehmer/in", nobody: "Niemand ist anwesend", neverAny: "Niemand hat teilgenommen",
 		noPicture: "kein Bild", screenOf: "%s: Bildschirm", joined: "%s ist gekommen", left: "%s ist gegangen",
 		paused: "Aufzeichnung angehalten", resumed: "Aufzeichnung fortgesetzt", begins: "Beginn", ends: "Ende des Gesprächs",
-		recordedOn: "Aufgezeichnet am %s",
+		recordedOn: "Aufgezeichnet am %s", day: "02.01.2006",
 	},
 	"ru": {
 		causes: map[timeline.Cause]string{
@@ -137,6 +138,6 @@ var languages = map[string]*words{
 		someone: "Участник", nobody: "Никого нет", neverAny: "К консультации никто не подключился",
 		noPicture: "нет изображения", screenOf: "%s: экран", joined: "Подключение: %s", left: "Отключение: %s",
 		paused: "Запись приостановлена", resumed: "Запись продолжена", begins: "Начало", ends: "Консультация завершена",
-		recordedOn: "Запись от %s",
+		recordedOn: "Запись от %s", day: "02.01.2006",
 	},
 }
