@@ -271,15 +271,25 @@ func oggTimes(raw []byte, first int64) ([]int64, error) {
 	return times, nil
 }
 
-// decodeAll wants ffmpeg to read every file to its end without a word. One ffmpeg reads many.
+// decodeAll wants ffmpeg to read every stored segment.
 func decodeAll(t testing.TB, dir string, files []kept) {
 	t.Helper()
+	var paths []string
+	for _, f := range files {
+		paths = append(paths, filepath.Join(dir, filepath.FromSlash(spool.Key(f.Segment))))
+	}
+	decodes(t, paths...)
+}
+
+// decodes wants ffmpeg to read every file to its end without a word. One ffmpeg reads many.
+func decodes(t testing.TB, paths ...string) {
+	t.Helper()
 	ffmpeg := testenv.Require(t, "ffmpeg")["ffmpeg"]
-	for some := range slices.Chunk(files, 24) {
+	for some := range slices.Chunk(paths, 24) {
 		args := []string{"-nostdin", "-v", "warning", "-xerror"}
 		var outputs []string
-		for i, f := range some {
-			args = append(args, "-i", filepath.Join(dir, filepath.FromSlash(spool.Key(f.Segment))))
+		for i, path := range some {
+			args = append(args, "-i", path)
 			outputs = append(outputs, "-map", fmt.Sprint(i, ":0"), "-fps_mode", "passthrough", "-f", "null", "-")
 		}
 		if out, err := exec.Command(ffmpeg, append(args, outputs...)...).CombinedOutput(); err != nil || len(out) > 0 {

@@ -35,6 +35,7 @@ type Disk struct {
 	top     *inode
 	open    map[int]*handle
 	order   int // counts calls
+	changes int
 	journal int // newest change of names that a sync has committed, in the way of a journal
 	execs   int
 	// What threads are in the middle of.
@@ -145,6 +146,7 @@ func (d *Disk) find(dir int, path string) (*inode, string, error) {
 
 // rename is every change of names: node leaves a name, or comes to one, or both. In two folders it is two changes.
 func (d *Disk) rename(from *inode, old string, to *inode, name string, node *inode) {
+	d.changes++
 	if from == to {
 		from.renames = append(from.renames, &naming{remove: old, add: name, node: node, order: d.order})
 		delete(from.shown, old)
@@ -221,6 +223,9 @@ func (r *naming) apply(names map[string]*inode) {
 		names[r.add] = r.node
 	}
 }
+
+// Changes counts what the program has begun to change or to sync below the folder.
+func (d *Disk) Changes() int { return d.changes }
 
 // Open counts the files below the folder that the program has open.
 func (d *Disk) Open() int {

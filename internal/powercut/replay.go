@@ -44,6 +44,7 @@ func (d *Disk) begin(c Call) error {
 				s.node = nil
 			}
 			d.doing[c.Thread] = s
+			d.changes++
 		}
 		return nil
 	case "close": // the number may be used again before the call has ended
@@ -80,6 +81,7 @@ func (d *Disk) beginWrite(c Call) error {
 		w.off = number(c.Args[3])
 	}
 	h.node.pending = append(h.node.pending, w)
+	d.changes++
 	d.writing[c.Thread] = w
 	d.moving[c.Thread] = nil
 	if !strings.HasPrefix(c.Name, "p") {
@@ -249,6 +251,7 @@ func (d *Disk) openFile(dir int, quoted, flags string, fd int) error {
 }
 
 func (d *Disk) cut(n *inode, size int64) {
+	d.changes++
 	n.size = size
 	n.pending = append(n.pending, &change{node: n, off: size, cut: true, begun: d.order, done: d.order})
 }

@@ -26,6 +26,8 @@ const readyTimeout = 90 * time.Second
 type ProductOptions struct {
 	Env  []string // further settings for both processes, "CONSILIUM_…=…"; a later one wins
 	Args []string // further arguments of `live serve`
+	// Under is a program with its arguments that live is run by, a tracer for example. Live is that program then.
+	Under []string
 	// NoStitcher leaves the stitcher out; StartStitcher starts it later.
 	NoStitcher bool
 }
@@ -38,10 +40,11 @@ type Product struct {
 	Live     *Process
 	Stitcher *Process // nil with ProductOptions.NoStitcher
 
-	t    testing.TB
-	bin  string
-	env  []string
-	args []string
+	t     testing.TB
+	bin   string
+	env   []string
+	args  []string
+	under []string
 }
 
 // StartProduct builds the product and starts it; when it returns, the product is ready. With the race detector in the
@@ -63,7 +66,7 @@ func StartProduct(t testing.TB, o ProductOptions) *Product {
 		}
 	})
 	listen := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
-	p := &Product{URL: "http://" + listen, Data: data, t: t, bin: Programs(t), args: o.Args}
+	p := &Product{URL: "http://" + listen, Data: data, t: t, bin: Programs(t), args: o.Args, under: o.Under}
 	p.env = append(withoutSettings(os.Environ()),
 		"CONSILIUM_DATA="+data,
 		"CONSILIUM_LISTEN="+listen,
@@ -82,7 +85,7 @@ func StartProduct(t testing.TB, o ProductOptions) *Product {
 // StartLive starts live and waits until it is ready. Use it to start live again after it was stopped or killed.
 func (p *Product) StartLive() {
 	p.t.Helper()
-	p.Live = p.run("live", append([]string{"serve"}, p.args...)...)
+	p.Live = p.run("live", p.under, append([]string{"serve"}, p.args...)...)
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
 	if err := p.ready(ctx); err != nil {
@@ -93,7 +96,7 @@ func (p *Product) StartLive() {
 // StartStitcher starts the stitcher.
 func (p *Product) StartStitcher() {
 	p.t.Helper()
-	p.Stitcher = p.run("stitcher")
+	p.Stitcher = p.run("stitcher", nil)
 }
 
 // In makes t, a subtest of the test that started the product, the one that fails when the product does not do as it is
@@ -121,9 +124,10 @@ func (p *Product) Command(args ...string) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
-func (p *Product) run(name string, args ...string) *Process {
+func (p *Product) run(name string, under []string, args ...string) *Process {
 	p.t.Helper()
-	cmd := exec.Command(filepath.Join(p.bin, name), args...)
+	line := append(append(slices.Clone(under), filepath.Join(p.bin, name)), args...)
+	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Env = p.env
 	process, err := start(name, cmd)
 	if err != nil {
