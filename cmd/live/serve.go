@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -27,7 +25,8 @@ import (
 	"consilium/internal/media"
 	"consilium/internal/media/recorder"
 	"consilium/internal/media/sfu"
-	"consilium/internal/signaling"
+	"consilium/internal/media/turnserver"
+	"consilium/internal/portmux"
 	"consilium/internal/spool"
 	"consilium/internal/store"
 	"consilium/internal/telemetry"
@@ -55,7 +54,10 @@ type live struct {
 	manager   *conference.Manager
 	projector *store.Projector
 	disk      *disk.Watch
+	port      *portmux.Mux
+	relay     *turnserver.Server
 
+	mediaPort   uint16 // UDP
 	databaseDir string // of the private database, "" when it is elsewhere
 }
 
@@ -72,6 +74,7 @@ func serve(ctx context.Context, cfg config.Live, logger *slog.Logger) (err error
 		{"stores", l.startStores},
 		{"read model", l.startReadModel},
 		{"disk watch", l.watchDisk},
+		{"port", l.openPort},
 		{"conferences", l.startConferences},
 		{"http", l.startHTTP},
 	} {
@@ -235,12 +238,16 @@ func (l *live) startConferences(ctx context.Context) error {
 	reg := l.metrics.Registerer()
 	l.appender = appender.New(l.log, l.logger, reg)
 	sw, err := sfu.New(sfu.Config{
-		MediaListen: l.cfg.MediaListen, PublicAddr: l.cfg.PublicAddr, Now: l.now, Registerer: reg, Logger: l.logger,
+		MediaListen: l.cfg.MediaListen, PublicAddr: l.cfg.PublicAddr, Lite: l.cfg.ICELite,
+		TCP: l.port.Listener(portmux.ICE), Now: l.now, Registerer: reg, Logger: l.logger,
 	})
 	if err != nil {
 		return err
 	}
 	l.parts.onStop("media switch", func(context.Context) error { return sw.Close() })
+	if err := l.startRelay(sw); err != nil {
+		return err
+	}
 	sp := spool.New(spool.Config{Dir: l.spoolDir(), Registerer: reg}, l.blobs,
 		func(ctx context.Context, s media.Segment, key string) error {
 			return l.manager.SegmentStored(ctx, s, key)
@@ -267,14 +274,14 @@ func (l *live) newManager(sw *sfu.SFU, sp *spool.Spool, syncer *recorder.Syncer,
 		},
 	}, conference.Deps{
 		Log: l.log, Appender: l.appender, SFU: sw, Spool: sp, Blobs: l.blobs, Directory: directory.New(l.pool),
-		Now: l.now, Logger: l.logger, Registerer: reg,
+		Gone: l.relay.Revoke, Now: l.now, Logger: l.logger, Registerer: reg,
 	})
 }
 
-func (l *live) startHTTP(ctx context.Context) error {
+func (l *live) startHTTP(context.Context) error {
 	server, err := api.New(api.Config{
 		URL: strings.TrimSuffix(l.cfg.URL, "/"), Secure: l.cfg.Secure() || strings.HasPrefix(l.cfg.URL, "https://"),
-		ICEServers: iceServers(l.cfg.ICEServers),
+		ICEServers: l.iceServers,
 	}, api.Deps{
 		Manager: l.manager, Log: l.log, Queries: store.NewQueries(l.pool), Projector: l.projector,
 		Directory: directory.New(l.pool), Blobs: l.blobs, Jobs: l.queue, Auth: l.authority, Metrics: l.metrics.Handler(),
@@ -283,10 +290,7 @@ func (l *live) startHTTP(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := l.listen(ctx)
-	if err != nil {
-		return err
-	}
+	listener := l.port.Listener(portmux.HTTP)
 	h := &http.Server{
 		Handler: server, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(l.logger.Handler(), slog.LevelDebug),
@@ -309,34 +313,6 @@ func (l *live) startHTTP(ctx context.Context) error {
 	})
 	l.logger.Info("ready", "url", l.cfg.BaseURL(), "media", l.cfg.MediaListen)
 	return nil
-}
-
-// iceServers makes one entry of the given URLs, none of none.
-func iceServers(urls string) []signaling.ICEServer {
-	given := strings.FieldsFunc(urls, func(r rune) bool { return r == ',' || r == ' ' })
-	if len(given) == 0 {
-		return nil
-	}
-	return []signaling.ICEServer{{URLs: given}}
-}
-
-func (l *live) listen(ctx context.Context) (net.Listener, error) {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", l.cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s (CONSILIUM_LISTEN): %w", l.cfg.Listen, err)
-	}
-	if !l.cfg.Secure() {
-		return listener, nil
-	}
-	cert, err := tls.LoadX509KeyPair(l.cfg.TLSCert, l.cfg.TLSKey)
-	if err != nil {
-		listener.Close()
-		return nil, fmt.Errorf("read certificate: %w", err)
-	}
-	return tls.NewListener(listener, &tls.Config{
-		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-	}), nil
 }
 
 // rebuild makes the read model anew from the log. The server must not run on the same data folder at the same time.

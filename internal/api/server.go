@@ -36,8 +36,9 @@ type Config struct {
 	Secure bool
 	// JoinTTL is how long join links are valid; default 72 h.
 	JoinTTL time.Duration
-	// ICEServers are handed to browsers and, as Link headers, to WHIP clients.
-	ICEServers []signaling.ICEServer
+	// ICEServers are those of one participant who came by a request. They are handed to browsers and, as Link headers, to
+	// WHIP clients. Nil: none.
+	ICEServers func(participant string, r *http.Request) []signaling.ICEServer
 }
 
 // Deps are the rooms that a Server works with; all are needed.
@@ -78,6 +79,9 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	}
 	if cfg.JoinTTL == 0 {
 		cfg.JoinTTL = 72 * time.Hour
+	}
+	if cfg.ICEServers == nil {
+		cfg.ICEServers = func(string, *http.Request) []signaling.ICEServer { return []signaling.ICEServer{} }
 	}
 	s := &Server{cfg: cfg, deps: deps, mux: http.NewServeMux()}
 	ws, err := signaling.New(signaling.Config{

@@ -74,7 +74,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request, who caller) err
 	h.Set("Location", prefix+"/consultations/"+id+"/whip/"+connection)
 	h.Set("ETag", etagOf(answer))
 	h.Set("Accept-Patch", sdpFragType)
-	for _, server := range s.cfg.ICEServers {
+	for _, server := range s.cfg.ICEServers(who.Participant, r) {
 		for _, u := range server.URLs {
 			h.Add("Link", iceServerLink(u, server.Username, server.Credential))
 		}

@@ -79,6 +79,7 @@ type Deps struct {
 	Spool      *spool.Spool
 	Blobs      *blob.Store
 	Directory  Directory
+	Gone       func(participant string) // told of everybody whose presence has ended, from the loop; nil for nobody
 	Now        func() time.Time // conference clock of this process: wall clock at start + monotonic time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -311,6 +311,9 @@ func (c *Conference) leaveSeat(s *seat, reason string) {
 	c.disconnect(s, reason)
 	delete(c.seats, s.participant)
 	c.shown = true
+	if gone := c.m.deps.Gone; gone != nil {
+		gone(s.participant)
+	}
 }
 
 // sendHome ends everybody's part.

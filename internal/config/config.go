@@ -58,6 +58,7 @@ type Live struct {
 	Listen      string `name:"listen" env:"CONSILIUM_LISTEN" default:"127.0.0.1:8080" help:"Address for HTTP, host:port."`
 	MediaListen string `name:"media-listen" env:"CONSILIUM_MEDIA_LISTEN" default:":8080" help:"Address for media over UDP, host:port; without a host: all addresses."`
 	PublicAddr  string `name:"public-addr" env:"CONSILIUM_PUBLIC_ADDR" help:"Addresses under which the outside reaches the media port through a 1:1 NAT, with commas."`
+	ICELite     bool   `name:"ice-lite" env:"CONSILIUM_ICE_LITE" help:"Answer ICE checks and send none, which suits a fixed public address."`
 	ICEServers  string `name:"ice-servers" env:"CONSILIUM_ICE_SERVERS" help:"STUN and TURN URLs without passwords that clients are told of, with commas."`
 	TLSCert     string `name:"tls-cert" env:"CONSILIUM_TLS_CERT" type:"path" help:"Certificate in PEM, followed by those that signed it. Without it HTTP is plain."`
 	TLSKey      string `name:"tls-key" env:"CONSILIUM_TLS_KEY" type:"path" help:"Private key of the certificate in PEM."`

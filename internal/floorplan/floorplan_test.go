@@ -58,10 +58,12 @@ var plan = map[string]int{
 	"internal/localpg":         edge,
 	"internal/media/recorder":  edge,
 	"internal/media/sfu":       edge,
+	"internal/portmux":         edge,
 	"internal/store":           edge,
 
-	"internal/render": parts,
-	"internal/spool":  parts,
+	"internal/media/turnserver": parts,
+	"internal/render":           parts,
+	"internal/spool":            parts,
 
 	"internal/api":        useCases,
 	"internal/backup":     useCases,

@@ -121,7 +121,7 @@ func (c *Conn) attend(ctx context.Context, hello Hello) (Welcome, error) {
 	return Welcome{
 		Consultation: id.Consultation, Participant: id.Visitor.Participant, Name: id.Name, Role: o.Role, Title: id.Title,
 		Language: o.Language, Policy: o.Policy, Consent: string(o.Consent), Host: id.Host,
-		ICEServers: c.server.cfg.ICEServers, State: o.View,
+		ICEServers: c.server.cfg.ICEServers(id.Visitor.Participant, c.req), State: o.View,
 	}, nil
 }
 

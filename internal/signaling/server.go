@@ -28,8 +28,9 @@ type Config struct {
 	// sentence through Explain.
 	Identify func(ctx context.Context, r *http.Request, token string) (Identity, error)
 	// Explain turns an error of Identify or of the rules into a message for the screen.
-	Explain    func(error) Error
-	ICEServers []ICEServer
+	Explain func(error) Error
+	// ICEServers are those of one participant who came by a request; nil: none.
+	ICEServers func(participant string, r *http.Request) []ICEServer
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
 }
@@ -47,7 +48,7 @@ func New(cfg Config, manager *conference.Manager) (*Server, error) {
 		return nil, errors.New("signaling: Config.Identify, Explain, Logger and the manager are needed")
 	}
 	if cfg.ICEServers == nil {
-		cfg.ICEServers = []ICEServer{}
+		cfg.ICEServers = func(string, *http.Request) []ICEServer { return []ICEServer{} }
 	}
 	s := &Server{cfg: cfg, manager: manager, open: prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "consilium_signaling_open_connections",

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/pion/dtls/v3"
-	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/interceptor/pkg/twcc"
@@ -141,10 +140,6 @@ func newInterceptors(logs logging.LoggerFactory) (*interceptor.Registry, error) 
 func (s *SFU) settings() (webrtc.SettingEngine, error) {
 	e := webrtc.SettingEngine{LoggerFactory: s.pionLog}
 	e.DisableMediaEngineCopy(true)
-	e.SetICEUDPMux(s.mux)
-	e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
-	e.SetIncludeLoopbackCandidate(true)
-	e.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	e.SetICETimeouts(s.cfg.DisconnectedAfter, s.cfg.FailedAfter, s.cfg.Keepalive)
 	e.SetSRTPReplayProtectionWindow(replayWindow)
 	// The DTLS server's order of profiles wins, so the server side it is. ICE has verified the client's address by then,
@@ -154,15 +149,8 @@ func (s *SFU) settings() (webrtc.SettingEngine, error) {
 	if err := e.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil {
 		return e, fmt.Errorf("DTLS role: %w", err)
 	}
-	if len(s.public) > 0 {
-		// Beside the machine's own addresses, not instead: what relays from this machine cannot reach its public address
-		// through a NAT without hairpinning.
-		err := e.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
-			External: s.public, AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend,
-		})
-		if err != nil {
-			return e, fmt.Errorf("public addresses: %w", err)
-		}
+	if err := s.ways(&e); err != nil {
+		return e, err
 	}
 	return e, nil
 }

@@ -49,6 +49,11 @@ type Config struct {
 	// PublicAddr lists, separated by commas, the addresses under which a 1:1 NAT makes this machine reachable. They are
 	// offered beside the machine's own.
 	PublicAddr string
+	// TCP takes ICE that comes over TCP (RFC 4571, RFC 6544), nil for none. Its address says where: of an unspecified
+	// host, all addresses. It is closed with the SFU.
+	TCP net.Listener
+	// Lite makes this side ICE-lite (RFC 8445 §2.5): it answers checks and sends none. It suits fixed public addresses.
+	Lite bool
 	// DisconnectedAfter, FailedAfter and Keepalive are ICE's time-outs: silence until a connection counts as
 	// disconnected, further silence until it counts as failed, and the distance of keep-alives. Default 4 s, 60 s, 1 s.
 	DisconnectedAfter, FailedAfter, Keepalive time.Duration
@@ -88,6 +93,8 @@ type SFU struct {
 	cfg     Config
 	public  []string // PublicAddr, checked
 	mux     *ice.MultiUDPMuxDefault
+	tcp     *ice.TCPMuxDefault // nil without Config.TCP
+	splits  []*split           // one for each of addrs
 	addrs   []netip.AddrPort
 	metrics *metrics
 	pionLog logging.LoggerFactory
@@ -116,11 +123,20 @@ func New(cfg Config) (*SFU, error) {
 		cfg: cfg, public: public, metrics: metrics,
 		pionLog: logFactory{cfg.Logger}, rooms: map[*Room]struct{}{},
 	}
+	dropped := counter("consilium_relay_packets_dropped_total", "Packets for the TURN server that it did not take in time.")
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(dropped); err != nil {
+			return nil, fmt.Errorf("register media metrics: %w", err)
+		}
+	}
 	muxes := make([]ice.UDPMux, 0, len(conns))
 	for _, c := range conns {
 		s.addrs = append(s.addrs, c.LocalAddr().(*net.UDPAddr).AddrPort())
-		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: c, Logger: s.pionLog.NewLogger("udpmux")}))
+		sp := newSplit(c, dropped)
+		s.splits = append(s.splits, sp)
+		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: sp, Logger: s.pionLog.NewLogger("udpmux")}))
 	}
+	s.openTCP(cfg.TCP)
 	s.mux = ice.NewMultiUDPMuxDefault(muxes...)
 	return s, nil
 }
@@ -173,7 +189,11 @@ func (s *SFU) Close() error {
 		wg.Go(r.Close)
 	}
 	wg.Wait()
-	if err := s.mux.Close(); err != nil {
+	err := s.mux.Close()
+	if s.tcp != nil {
+		err = errors.Join(err, s.tcp.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("close media port: %w", err)
 	}
 	return nil
