@@ -62,6 +62,10 @@ func (c Codec) ClockRate() uint32 {
 	return 90000
 }
 
+// MaxPixels is the largest picture that is recorded, 4096 by 2304: what ffmpeg is allowed to decode when the archive is
+// made. A frame header may say 16,383 by 16,383, for which a decoder would take more than a gigabyte.
+const MaxPixels = 4096 * 2304
+
 // OpusLookAhead is how many samples at 48 kHz the encoder's output is late (libopus, all bit rates from 6 kbit/s up in
 // VoIP and audio mode; measured). Only package timeline subtracts it, once.
 const OpusLookAhead = 312

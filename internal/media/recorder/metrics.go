@@ -29,6 +29,7 @@ const (
 	droppedOverrun   = "overrun"
 	droppedEarly     = "early"   // from before recording was allowed, or went on
 	droppedOverlap   = "overlap" // audio for a time that is written already
+	droppedStorm     = "storm"   // the sender's clock or picture changes with every packet
 	droppedInvalid   = "invalid"
 	filledLoss       = "loss"
 	filledDTX        = "dtx"

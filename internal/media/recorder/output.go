@@ -30,7 +30,11 @@ type output struct {
 	reason  string // why the next segment is opened
 	seg     *segment
 	retryAt time.Time // after a failure: when to try again
+	budget  budget    // of segments to open
 }
+
+// errTooMany says that a frame was not written because the track has opened too many segments of late.
+var errTooMany = errors.New("too many segments of late")
 
 // errNoDisk says that a frame was not written because the disk failed a moment ago.
 var errNoDisk = errors.New("the disk failed a moment ago")
@@ -63,6 +67,9 @@ func (o *output) wrote() {
 func (o *output) open(f frame) error {
 	if f.arrival.Before(o.retryAt) {
 		return errNoDisk
+	}
+	if o.reason != reasonRotation && !o.budget.take(f.arrival) {
+		return errTooMany
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -64,6 +64,7 @@ type pipeline struct {
 	silent   time.Time // since when there is silence, once it has cut the segment; else zero
 	overrun  time.Time // since when packets were refused; zero when that was reported
 	restarts restarts
+	storm    storm
 }
 
 func newPipeline(cfg Config, track Track, ask func(), report func(Report), logger *slog.Logger, m *metrics, bytes *atomic.Int64) *pipeline {
@@ -259,9 +260,36 @@ func (p *pipeline) cutPause(s *stream, e entry) {
 	}
 }
 
-// place gives a packet to the chain.
+// place gives a packet to the chain, unless the track has opened too many segments of late to open one for it.
 func (p *pipeline) place(e entry) {
+	if p.out.seg == nil && !p.out.budget.left(e.arrival) {
+		p.metrics.dropped(droppedStorm).Inc()
+		if p.storm.since.IsZero() {
+			p.storm.since = e.arrival
+			p.logger.Warn("a track changes too often to be recorded", "track", p.track.ID)
+		}
+		if p.vid != nil {
+			p.vid.lose(e.arrival, CauseCorrupt)
+		}
+		return
+	}
+	p.endStorm(e)
 	p.chain.packet(e)
+}
+
+// endStorm reports what was dropped before e, and how the sender's clock stands to what was before that.
+func (p *pipeline) endStorm(e entry) {
+	s := p.storm
+	p.storm = storm{}
+	if s.parted {
+		p.report(Discontinuity{
+			Track: p.track.ID, SSRC: p.out.stream.ssrc, RTPBefore: s.before.rtp, RTPAfter: e.rtp,
+			ArrivalDelta: e.arrival.Sub(s.before.arrival),
+		})
+	}
+	if !s.since.IsZero() && p.vid == nil { // video does so itself when it has a keyframe again
+		p.report(Gap{Track: p.track.ID, From: s.since, To: e.arrival, Cause: CauseCorrupt})
+	}
 }
 
 // cutClock ends the segment between two packets of different clocks.
@@ -270,6 +298,13 @@ func (p *pipeline) cutClock(before, after entry) {
 	apart = apart || after.rtp < before.rtp
 	if !apart && p.out.seg == nil {
 		return // both went on while there was silence, which ended the segment
+	}
+	if !p.out.budget.take(after.arrival) {
+		if apart && !p.storm.parted {
+			p.storm.parted, p.storm.before = true, before
+		}
+		p.chain.cut(reasonDiscontinuity, reasonDiscontinuity, after.arrival)
+		return
 	}
 	if apart {
 		p.report(Discontinuity{
@@ -350,6 +385,10 @@ func (p *pipeline) resume(reason string, now time.Time) {
 func (p *pipeline) end(reason, next string, now time.Time) {
 	p.leave()
 	p.endOverrun(now)
+	if since := p.storm.since; !since.IsZero() && p.vid == nil {
+		p.report(Gap{Track: p.track.ID, From: since, To: now, Cause: CauseCorrupt})
+	}
+	p.storm = storm{}
 	p.chain.cut(reason, next, now)
 	p.chain.close(now)
 	p.forget()

@@ -125,6 +125,9 @@ func New(cfg Config, track Track, requestKeyframe func(), report func(Report), l
 	return r, nil
 }
 
+// maxName is how long the name of a folder may be, in bytes, on every file system.
+const maxName = 255
+
 func check(cfg Config, track Track) error {
 	switch {
 	case cfg.Dir == "":
@@ -133,7 +136,7 @@ func check(cfg Config, track Track) error {
 		return fmt.Errorf("asks for a keyframe at %v, behind the hard cut at %v", cfg.KeyframeAt, cfg.HardCut)
 	case track.ID == "":
 		return errors.New("no Track.ID")
-	case track.Room == "" || strings.HasPrefix(track.Room, ".") || strings.ContainsAny(track.Room, "/\\\x00"):
+	case track.Room == "" || len(track.Room) > maxName || strings.HasPrefix(track.Room, ".") || strings.ContainsAny(track.Room, "/\\\x00"):
 		return fmt.Errorf("room %q cannot be a folder", track.Room)
 	}
 	switch track.Codec {

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"errors"
 	"time"
 
 	"consilium/internal/media"
@@ -64,7 +65,8 @@ func (v *video) wantKeyframe(apart time.Duration) {
 
 func (v *video) frame(f frame) {
 	switch {
-	case f.key && (f.width == 0 || f.height == 0):
+	case f.key && (f.width == 0 || f.height == 0 || f.width*f.height > media.MaxPixels):
+		v.out.metrics.dropped(droppedInvalid).Inc()
 		v.lose(f.arrival, CauseCorrupt)
 		return
 	case !v.open && !f.key:
@@ -75,7 +77,11 @@ func (v *video) frame(f frame) {
 		return
 	}
 	if err := v.out.write(f); err != nil {
-		v.lose(f.arrival, CauseOverrun)
+		cause := CauseOverrun
+		if errors.Is(err, errTooMany) {
+			cause = CauseCorrupt
+		}
+		v.lose(f.arrival, cause)
 		return
 	}
 	v.open = true

@@ -150,7 +150,8 @@ export function canShareScreen(): boolean {
 export async function shareScreen(): Promise<MediaStreamTrack | undefined> {
   try {
     const stream = await navigator.mediaDevices.getDisplayMedia({
-      video: { frameRate: { ideal: 15, max: 30 } },
+      // Larger screens are scaled down by the browser: nothing larger is recorded.
+      video: { width: { max: 4096 }, height: { max: 2304 }, frameRate: { ideal: 15, max: 30 } },
       audio: false,
     });
     const track = stream.getVideoTracks()[0];
