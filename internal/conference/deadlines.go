@@ -5,6 +5,7 @@ import (
 
 	"consilium/internal/consultation"
 	"consilium/internal/events"
+	"consilium/internal/failures"
 )
 
 // deadlines are the moments from which the phases of connecting count; zero means not reached.
@@ -18,10 +19,10 @@ type deadlines struct {
 
 // Stable failure codes of connection.timed_out.
 const (
-	codeOffer = "SIGNALING-TIMEOUT"
-	codeICE   = "ICE-TIMEOUT"
-	codeDTLS  = "DTLS-FAIL"
-	codeMedia = "MEDIA-TIMEOUT"
+	codeOffer = string(failures.SignalingTimeout)
+	codeICE   = string(failures.ICETimeout)
+	codeDTLS  = string(failures.DTLSFail)
+	codeMedia = string(failures.MediaTimeout)
 )
 
 // overdue says which phase passed its deadline, since when, and its stable failure code.

@@ -40,6 +40,7 @@ var plan = map[string]int{
 	"web":                basement,
 	"internal/blob":      basement,
 	"internal/events":    basement,
+	"internal/failures":  basement,
 	"internal/ffmpeg":    basement,
 	"internal/media":     basement,
 	"internal/sheet":     basement,
