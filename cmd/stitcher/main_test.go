@@ -23,7 +23,7 @@ func TestStitcherFromStartToStop(t *testing.T) {
 	testenv.Require(t, "ffmpeg", "ffprobe")
 	defer test.CheckRoutines(t)()
 	data := t.TempDir()
-	s := settings{Stitcher: config.Stitcher{
+	s := serveCmd{Stitcher: config.Stitcher{
 		Folder: config.Folder{Data: data}, Log: config.Log{LogLevel: "info", LogFormat: "text"}, Process: config.Process{Node: "b"},
 	}, MetricsListen: "127.0.0.1:0"}
 	ctx, stop := context.WithCancel(t.Context())

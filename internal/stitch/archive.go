@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"consilium/internal/blob"
 	"consilium/internal/events"
 	"consilium/internal/ffmpeg"
 )
@@ -93,18 +93,32 @@ func (w *Worker) inspect(ctx context.Context, j *job) error {
 	return nil
 }
 
+// media are the names of the archive's files that lie in the folder of the job.
+func (j *job) media() []string { return []string{ArchiveFile} }
+
+// texts are the archive's other files, without the manifest.
+func (j *job) texts() map[string][]byte {
+	return map[string][]byte{ChaptersFile: []byte(j.plan.ChaptersVTT()), EventsFile: []byte(j.plan.EventsVTT())}
+}
+
 // store puts the files into the blob store and announces them, in this order.
 func (w *Worker) store(ctx context.Context, j *job) error {
 	manifest, err := json.MarshalIndent(j.manifest(), "", "  ")
 	if err != nil {
 		return err
 	}
-	video, err := w.deps.Blobs.PutFile(ctx, j.key(ArchiveFile), filepath.Join(j.dir, ArchiveFile))
-	if err != nil {
-		return err
+	var video blob.Info
+	for _, name := range j.media() {
+		info, err := w.deps.Blobs.PutFile(ctx, j.key(name), filepath.Join(j.dir, name))
+		if err != nil {
+			return err
+		}
+		if name == ArchiveFile {
+			video = info
+		}
 	}
-	for name, text := range map[string]string{ChaptersFile: j.plan.ChaptersVTT(), EventsFile: j.plan.EventsVTT()} {
-		if _, err := w.deps.Blobs.Put(ctx, j.key(name), strings.NewReader(text)); err != nil {
+	for name, content := range j.texts() {
+		if _, err := w.deps.Blobs.Put(ctx, j.key(name), bytes.NewReader(content)); err != nil {
 			return err
 		}
 	}

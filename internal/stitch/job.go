@@ -63,7 +63,7 @@ func (w *Worker) Make(ctx context.Context, consultation string, version int) err
 		return err
 	}
 	begun := w.cfg.Now()
-	err = judge(ctx, w.carefully(ctx, j), false)
+	err = judge(ctx, w.carefully(ctx, j, w.store), false)
 	var f *failure
 	switch {
 	case errors.As(err, &f):
@@ -152,31 +152,26 @@ func (w *Worker) conclude(ctx context.Context, j *job, result events.Event) erro
 }
 
 // carefully makes the archive; a panic becomes a failure, so that one job cannot stop all others for ever.
-func (w *Worker) carefully(ctx context.Context, j *job) (err error) {
+func (w *Worker) carefully(ctx context.Context, j *job, deliver func(context.Context, *job) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			j.logger.Error("stitcher panicked", "panic", r, "stack", string(debug.Stack()))
 			err = &failure{CodeInternal, fmt.Errorf("panic: %v", r)}
 		}
 	}()
-	return w.make(ctx, j)
+	return w.make(ctx, j, deliver)
 }
 
-// make goes through the stages.
-func (w *Worker) make(ctx context.Context, j *job) error {
-	var err error
-	if j.tool, err = w.deps.FFmpeg.Version(ctx); err != nil {
-		return judge(ctx, err, true)
+// make goes through the stages, the last of which is deliver.
+func (w *Worker) make(ctx context.Context, j *job, deliver func(context.Context, *job) error) error {
+	if err := w.begin(ctx, j); err != nil {
+		return err
 	}
+	var err error
 	if j.dir, err = w.makeFolder("a"); err != nil {
 		return fmt.Errorf("open work folder: %w", err)
 	}
 	defer os.RemoveAll(j.dir) // what stays behind goes with the folder of the process
-	if j.timeline, err = timeline.Build(j.history, j.request.ThroughSeq); err != nil {
-		return &failure{CodeSourceDamaged, err}
-	}
-	j.missing = newMissing()
-	j.meter = &meter{parts: map[int]int64{}, p: Progress{Consultation: j.consultation, Version: j.request.Version}}
 	stopTelling := w.tellWhile(ctx, j)
 	defer stopTelling()
 
@@ -189,7 +184,7 @@ func (w *Worker) make(ctx context.Context, j *job) error {
 		{StageRender, w.render, false}, // its pieces know whether the tool or the blob store was at fault
 		{StageMux, w.mux, true},
 		{StageInspect, w.inspect, true},
-		{StageStore, w.store, false},
+		{StageStore, deliver, false},
 	}
 	defer j.closeSegments()
 	for _, s := range stages {

@@ -148,14 +148,9 @@ func (w *world) ordersOf(worker *Worker, version int) []*order {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	j.tool, err = worker.deps.FFmpeg.Version(w.t.Context())
-	if err != nil {
+	if err := worker.begin(w.t.Context(), j); err != nil {
 		w.t.Fatal(err)
 	}
-	if j.timeline, err = timeline.Build(j.history, j.request.ThroughSeq); err != nil {
-		w.t.Fatal(err)
-	}
-	j.missing, j.meter = newMissing(), &meter{parts: map[int]int64{}}
 	if err := worker.prepare(w.t.Context(), j); err != nil {
 		w.t.Fatal(err)
 	}

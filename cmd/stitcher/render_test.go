@@ -1,0 +1,180 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"consilium/internal/config"
+	"consilium/internal/events"
+	"consilium/internal/stitch"
+	"consilium/internal/testenv"
+)
+
+// bundle is a folder with a consultation of a second in which nobody showed anything.
+func bundle(t *testing.T) (dir, consultation string) {
+	t.Helper()
+	dir, consultation = t.TempDir(), events.NewID()
+	who := events.NewID()
+	zero := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	var at events.Version
+	var lines bytes.Buffer
+	say := func(after time.Duration, e events.Event) {
+		t.Helper()
+		d := events.NewDraft("/live/a", zero.Add(after), e)
+		d.Participant = who
+		raw, next, err := events.Seal(consultation, at, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = next
+		lines.Write(append(raw, '\n'))
+	}
+	say(0, events.ConsultationScheduled{Policy: events.PolicyRequired, Layout: "grid", Language: "en"})
+	say(0, events.ParticipantJoined{Role: "patient"})
+	say(time.Second, events.ParticipantLeft{Reason: events.LeftLeft})
+	say(time.Second, events.ConsultationEnded{Reason: events.EndedClosed})
+	if err := os.WriteFile(filepath.Join(dir, bundleEvents), lines.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir, consultation
+}
+
+func sourceOf(path string) source {
+	return source{
+		Stitcher: config.Stitcher{Log: config.Log{LogLevel: "info", LogFormat: "text"}, Process: config.Process{Node: "b"}},
+		Bundle:   path, Profile: "fast",
+	}
+}
+
+func packed(t *testing.T, dir string, zip bool) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	out := tar.NewWriter(z)
+	if !zip {
+		out = tar.NewWriter(&b)
+	}
+	if err := out.AddFS(os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if zip {
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "bundle.tar")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// An archive can be made with nothing but a bundle, which stays as it is.
+func TestRenderABundle(t *testing.T) {
+	testenv.Require(t, "ffmpeg", "ffprobe")
+	dir, consultation := bundle(t)
+	for name, path := range map[string]string{"folder": dir, "tar": packed(t, dir, false), "tar.gz": packed(t, dir, true)} {
+		t.Run(name, func(t *testing.T) {
+			out := t.TempDir()
+			c := renderCmd{source: sourceOf(path), Out: out}
+			if err := c.Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			raw, err := os.ReadFile(filepath.Join(out, stitch.ManifestFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m stitch.Manifest
+			if err := json.Unmarshal(raw, &m); err != nil {
+				t.Fatal(err)
+			}
+			if m.Consultation != consultation || m.DurationMS != 1000 || m.Profile != "fast" || m.ThroughSeq != 4 {
+				t.Errorf("manifest: %s", raw)
+			}
+			if info, err := os.Stat(filepath.Join(out, stitch.ArchiveFile)); err != nil || info.Size() < 1000 {
+				t.Errorf("archive: %+v, %v", info, err)
+			}
+		})
+	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("the bundle has %d entries now", len(left))
+	}
+}
+
+// Finished chunks are taken from the cache the next time, and a plan says so before.
+func TestPlanABundle(t *testing.T) {
+	testenv.Require(t, "ffmpeg", "ffprobe")
+	dir, consultation := bundle(t)
+	from := sourceOf(dir)
+	from.Cache = t.TempDir()
+	plan := func() string {
+		t.Helper()
+		table, err := from.open(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer table.close()
+		p, err := table.worker.Preview(t.Context(), table.bundle)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := printPlan(&b, p, true); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	first := plan()
+	for _, want := range []string{"scene 0  0s – 1s  frames 0 – 30", "card not_consented", "chunk of scene 0  0s  30 frames", "libx264", consultation + ", 1s, profile fast", "2 pieces, 0 of them finished, 30 frames to make"} {
+		if !strings.Contains(first, want) {
+			t.Errorf("%q is not in the plan:\n%s", want, first)
+		}
+	}
+	c := renderCmd{source: from, Out: t.TempDir()}
+	if err := c.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if second := plan(); !strings.Contains(second, "2 pieces, 2 of them finished, 0 frames to make") {
+		t.Errorf("after rendering:\n%s", second)
+	}
+}
+
+func TestBundlesThatAreNone(t *testing.T) {
+	dir, _ := bundle(t)
+	raw, err := os.ReadFile(filepath.Join(dir, bundleEvents))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.SplitAfter(raw, []byte("\n"))
+	tests := []struct {
+		name, events, want string
+	}{
+		{"no events", "", "without events"},
+		{"an event is missing", string(bytes.Join([][]byte{lines[0], lines[2]}, nil)), "line 2"},
+		{"an event was changed", strings.Replace(string(raw), "patient", "nurse00", 1), "line 3"},
+		{"no JSON", "hello\n", "line 1"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, bundleEvents), []byte(test.events), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c := renderCmd{source: sourceOf(dir), Out: t.TempDir()}
+			if err := c.Run(context.WithoutCancel(t.Context())); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
