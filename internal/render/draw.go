@@ -42,7 +42,7 @@ func (p *Painter) Draw(s Scene) *image.RGBA {
 
 // pauseCard covers the canvas: two bars, that the recording was paused, and when.
 func (p *Painter) pauseCard(img *image.RGBA, s Scene) {
-	fill(img, img.Rect.Inset(border), cardColor)
+	fill(img, img.Rect, cardColor)
 	middle := image.Pt(Width/2, Height/2)
 	const bar, tall = 18, 96
 	for _, x := range []int{middle.X - 2*bar, middle.X + bar} {

@@ -1,7 +1,7 @@
 // Pausing the recording: the host's switch, and what everybody is told.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { PauseReason } from "../api/rest.ts";
 import { type RecordingKind, recordingOf } from "../call/view.ts";
 import type { State } from "../signaling/messages.ts";
@@ -57,16 +57,17 @@ export function PauseSwitch({ visit, state }: { visit: Visit; state: State }) {
   const busy = useSignal(false);
   const paused = state.recording === "paused";
   const possible = paused || state.recording === "on";
+  // Before anything is painted: under a finger on its way a question must not turn into its opposite.
+  useLayoutEffect(() => dialog.current?.close(), [paused]);
   const control = async (what: "pause" | "resume", reason: PauseReason) => {
     if (busy.value) return;
     busy.value = true;
     failed.value = false;
     try {
-      await visit.controlRecording(what, reason);
-      dialog.current?.close();
+      await visit.controlRecording(what, reason); // the state that follows closes the dialog
     } catch {
       failed.value = true;
-      if (!dialog.current?.open) dialog.current?.showModal();
+      if (dialog.current && !dialog.current.open) dialog.current.showModal();
     }
     busy.value = false;
   };
