@@ -17,6 +17,7 @@ const (
 	reasonFailed   = "ice_failed"  // ICE gave up
 	reasonDTLS     = "dtls_failed" // the keys could not be exchanged
 	reasonClosed   = "closed"      // by the client
+	reasonStreams  = "too_many_streams"
 )
 
 // connect makes a new connection for the seat and closes the one before.
@@ -129,6 +130,10 @@ func (c *Conference) lose(s *seat, reason string) {
 
 // onFailed reports a phase that cannot succeed any more at once, without waiting for its deadline.
 func (c *Conference) onFailed(s *seat, phase string) {
+	if phase == sfu.FailedStreams {
+		c.lose(s, reasonStreams)
+		return
+	}
 	if phase != events.PhaseDTLS || s.deadlines.reported == phase {
 		return // a failed ICE is told by its state
 	}

@@ -72,6 +72,7 @@ type client struct {
 	states    []string
 	pairs     []PairEnd
 	needs     int
+	onFailed  func(phase string)
 	changed   chan struct{} // closed and replaced when something above changes
 }
 
@@ -113,6 +114,13 @@ func join(t *testing.T, r *Room, id string, options clientOptions) *client {
 		OnCandidateIgnored: func(reason string, n int) { c.change(func() { c.ignored[reason] += n }) },
 		OnPublication:      func(p *Publication) { c.change(func() { c.published = append(c.published, p) }) },
 		OnUnpublished:      func(p *Publication) { c.change(func() { c.ended = append(c.ended, p) }) },
+		OnFailed: func(phase string) {
+			c.change(func() {
+				if c.onFailed != nil {
+					c.onFailed(phase)
+				}
+			})
+		},
 		OnNeedOffer: func(audio, video int) {
 			c.change(func() { c.needs++ })
 			if !options.noNeed {

@@ -76,7 +76,7 @@ const opusFmtp = "minptime=10;useinbandfec=1"
 
 // newAPI makes what one PeerConnection is built from. It is made anew for each, and its MediaEngine is not copied, so
 // that the senders which newSender makes from it see what the connection negotiated.
-func (s *SFU) newAPI() (*webrtc.API, error) {
+func (s *SFU) newAPI(incoming *streams) (*webrtc.API, error) {
 	engine, err := newMediaEngine()
 	if err != nil {
 		return nil, err
@@ -89,6 +89,7 @@ func (s *SFU) newAPI() (*webrtc.API, error) {
 	if err != nil {
 		return nil, err
 	}
+	settings.BufferFactory = incoming.buffer
 	return webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), nil
 }
 

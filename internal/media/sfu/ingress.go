@@ -14,6 +14,10 @@ import (
 	"consilium/internal/media"
 )
 
+// codecDistance is the shortest time between two changes of a track's codec. Each of them is a publication of its own,
+// with a recorder and an offer for everybody.
+const codecDistance = time.Second
+
 // maxReadErrors is how many reads in a row may fail before a track counts as broken. A client can send what fails to
 // parse; that is no reason to end its track.
 const maxReadErrors = 1000
@@ -31,6 +35,7 @@ type ingress struct {
 	payloadType uint8                       // of the current publication
 	open        bool                        // packets may pass, and the newest one did
 	floor       int64                       // number of the first that did
+	changed     time.Time                   // when the current publication began
 	blocks      []media.REDBlock            // reused
 	current     atomic.Pointer[Publication] // nil before the first packet that may pass
 }
@@ -212,14 +217,23 @@ func (in *ingress) publication(payloadType uint8, now time.Time) *Publication {
 			in.payloadType = payloadType
 			return pub
 		}
+		if now.Sub(in.changed) < codecDistance {
+			in.peer.room.sfu.metrics.broken.Inc()
+			return nil
+		}
 		in.unpublish()
 	}
 	// The layers of an m-line are read by goroutines of their own: the first one must be in the room before the next asks.
 	in.peer.entering.Lock()
 	defer in.peer.entering.Unlock()
-	if in.track.rid != "" && in.peer.publishesOn(in.track.mid) {
+	switch {
+	case in.track.rid != "" && in.peer.publishesOn(in.track.mid): // a layer beside the one that is taken
+		return nil
+	case in.peer.publishes() >= maxSending:
+		in.peer.room.sfu.metrics.broken.Inc()
 		return nil
 	}
+	in.changed = now
 	in.payloadType = payloadType
 	return in.publish(codec, now)
 }
@@ -270,6 +284,17 @@ func (in *ingress) captureTimeID() uint8 {
 		}
 	}
 	return 0
+}
+
+// publishes counts the publications of the peer.
+func (p *Peer) publishes() int {
+	n := 0
+	for _, pub := range p.room.Publications() {
+		if pub.peer == p {
+			n++
+		}
+	}
+	return n
 }
 
 // publishesOn tells whether a publication from this m-line exists.

@@ -12,6 +12,7 @@ type metrics struct {
 	duplicate, gated, broken prometheus.Counter // causes of dropped
 	missing, asked           prometheus.Counter
 	redundant, restored      prometheus.Counter
+	floods                   prometheus.Counter
 	nacksAnswered            prometheus.Counter
 	nacksMissed              prometheus.Counter
 	keyframeRequests         prometheus.Counter
@@ -38,6 +39,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		redundant: counter("consilium_sfu_packets_redundant_total", "Packets of audio that hold earlier ones once more (RED)."),
 		restored:  counter("consilium_sfu_packets_restored_total", "Lost packets of audio that a later packet held once more (RED)."),
 
+		floods: counter("consilium_sfu_floods_total", "Connections that brought more SSRCs than any browser does."),
+
 		nacksAnswered:    counter("consilium_sfu_nacks_answered_total", "Packets sent again because a participant asked."),
 		nacksMissed:      counter("consilium_sfu_nacks_missed_total", "Packets asked for again that the history did not hold."),
 		keyframeRequests: counter("consilium_sfu_keyframe_requests_total", "Picture loss indications sent to publishers."),
@@ -56,7 +59,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
-		m.received, m.sent, dropped, m.missing, m.asked, m.redundant, m.restored, m.nacksAnswered, m.nacksMissed, m.keyframeRequests, m.candidatesIgnored, m.peers, m.publications,
+		m.received, m.sent, dropped, m.missing, m.asked, m.redundant, m.restored, m.floods, m.nacksAnswered, m.nacksMissed, m.keyframeRequests, m.candidatesIgnored, m.peers, m.publications,
 	} {
 		if err := r.Register(c); err != nil {
 			return nil, fmt.Errorf("register media metrics: %w", err)

@@ -28,7 +28,8 @@ type Handlers struct {
 	OnRestarted func()
 	// OnConnected tells that the keys are exchanged: media can flow. Once.
 	OnConnected func()
-	// OnFailed tells which phase cannot succeed any more: ice, dtls. An ICE restart can mend ice.
+	// OnFailed tells which phase cannot succeed any more: ice, dtls. An ICE restart can mend ice. The phase streams says
+	// that the client sends more SSRCs than any browser does; FailedStreams.
 	OnFailed func(phase string)
 	// OnFirstMedia tells that the first packet of media has come, whether or not publishing is allowed. Once.
 	OnFirstMedia func()
@@ -98,7 +99,8 @@ type Peer struct {
 
 // NewPeer adds a connection to the room. It waits for the client's first offer (Answer).
 func (r *Room) NewPeer(cfg PeerConfig) (*Peer, error) {
-	api, err := r.sfu.newAPI()
+	incoming := &streams{}
+	api, err := r.sfu.newAPI(incoming)
 	if err != nil {
 		return nil, fmt.Errorf("new connection %s: %w", cfg.ID, err)
 	}
@@ -112,6 +114,7 @@ func (r *Room) NewPeer(cfg PeerConfig) (*Peer, error) {
 		subscriptions: map[string]*subscription{}, gathered: make(chan struct{}),
 	}
 	p.publishing.Store(true)
+	incoming.flooded = p.flooded
 	p.listen()
 	if err := r.enter(p); err != nil {
 		p.Close()
@@ -155,6 +158,13 @@ func (p *Peer) onICEState(state webrtc.ICEConnectionState) {
 	if state == webrtc.ICEConnectionStateFailed {
 		p.fail("ice")
 	}
+}
+
+// flooded tells that the client sends more streams than any browser does. The excess is thrown away already.
+func (p *Peer) flooded() {
+	p.room.sfu.metrics.floods.Inc()
+	p.room.sfu.cfg.Logger.Warn("a client sends too many streams", "peer", p.id)
+	p.fail(FailedStreams)
 }
 
 func (p *Peer) fail(phase string) {
