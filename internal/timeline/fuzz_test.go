@@ -189,6 +189,7 @@ func checkAnything(t *testing.T, evs []events.Stored) {
 	first := s.Place()
 	checkTimeline(t, first)
 	checkFiles(t, &s, first)
+	checkForbidden(t, evs, first)
 	again, err := Build(evs, 0)
 	if err != nil {
 		t.Fatal(err)

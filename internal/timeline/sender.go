@@ -153,14 +153,18 @@ func (s *sender) knot(index int64) (knot, bool) {
 	if !reported {
 		k.err += captureError
 	}
-	s.outvote(&k, e.y(float64(at)))
+	own := map[*rtpClock]float64{}
+	for i, c := range clocks {
+		own[c] = means[i]
+	}
+	s.outvote(&k, own)
 	return k, true
 }
 
 // outvote distrusts the reports of clocks whose media, by what they say, take much longer or shorter than those of the
-// clock that is most believable: packets of one connection travel together, so it is the reports that lie. offset is that
-// of the reports' arrivals.
-func (s *sender) outvote(k *knot, offset float64) {
+// clock that is most believable: packets of one connection travel together, so it is the reports that lie. offsets are
+// those of the arrivals of each clock's own reports: a way that is long for both is none of their fault.
+func (s *sender) outvote(k *knot, offsets map[*rtpClock]float64) {
 	at := k.index * grid
 	type lateness struct {
 		clock *rtpClock
@@ -168,7 +172,8 @@ func (s *sender) outvote(k *knot, offset float64) {
 	}
 	var all []lateness
 	for _, c := range s.clocks {
-		if slices.Contains(k.distrusted, c) {
+		offset, ok := offsets[c]
+		if !ok || slices.Contains(k.distrusted, c) {
 			continue
 		}
 		if ss := c.lateness(at-knotBack, at+knotOn, at, s.base); len(ss) >= minLateness {
