@@ -15,6 +15,7 @@ import (
 	"consilium/internal/media"
 	"consilium/internal/media/recorder"
 	"consilium/internal/reindex"
+	"consilium/internal/store"
 	"consilium/internal/telemetry"
 )
 
@@ -46,7 +47,14 @@ func (c *reindexCmd) Run(ctx context.Context) (err error) {
 		show(os.Stdout, r, c.DryRun)
 	})
 	total.print(os.Stdout, c.DryRun)
-	return err
+	if err != nil || c.DryRun {
+		return err
+	}
+	projector, err := store.NewProjector(store.Config{}, l.log, l.pool, logger)
+	if err != nil {
+		return err
+	}
+	return projector.Rebuild(ctx) // its rows were made from another log
 }
 
 // recoverFirst finishes the files that a crash left, as a start of the server does.
