@@ -99,7 +99,7 @@ type videoTrack struct {
 }
 
 func newCast(tl *timeline.Timeline, names sheet.Sheet) *cast {
-	c := &cast{words: wordsOf(names.Language)}
+	c := &cast{words: wordsOf(names.Language).under(tl.Policy)}
 	c.pauses = pauses(tl, c.words, locationOf(names))
 	for _, p := range tl.Participants {
 		who := player{id: p.ID, name: nameOn(names, p.ID, p.Role)}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"consilium/internal/events"
@@ -25,6 +26,7 @@ type words struct {
 	ends       string
 	recordedOn string // "%s", a date
 	day        string // form of a date, as package time wants it
+	neverOn    string // on every card where the policy forbids recording
 }
 
 // wordsOf finds the texts of a BCP 47 language, English where there are none.
@@ -34,6 +36,17 @@ func wordsOf(language string) *words {
 		return w
 	}
 	return languages["en"]
+}
+
+// under is w for a consultation of this policy: where nothing may ever be recorded, nobody's consent is the reason.
+func (w *words) under(policy events.Policy) *words {
+	if policy != events.PolicyForbidden {
+		return w
+	}
+	off := *w
+	off.causes = maps.Clone(w.causes)
+	off.causes[timeline.NotConsented] = w.neverOn
+	return &off
 }
 
 func (w *words) cause(c timeline.Cause) string {
@@ -92,7 +105,7 @@ var languages = map[string]*words{
 		someone: "Participant", nobody: "Nobody is present", neverAny: "Nobody joined this consultation",
 		noPicture: "no picture", screenOf: "%s: screen", joined: "%s joined", left: "%s left",
 		paused: "Recording paused", resumed: "Recording resumed", begins: "Start", ends: "Consultation ended",
-		recordedOn: "Recorded on %s", day: "2 January 2006",
+		recordedOn: "Recorded on %s", day: "2 January 2006", neverOn: "recording is switched off",
 	},
 	"de": {
 		causes: map[timeline.Cause]string{
@@ -115,7 +128,7 @@ var languages = map[string]*words{
 		someone: "Teilnehmer/in", nobody: "Niemand ist anwesend", neverAny: "Niemand hat teilgenommen",
 		noPicture: "kein Bild", screenOf: "%s: Bildschirm", joined: "%s ist gekommen", left: "%s ist gegangen",
 		paused: "Aufzeichnung angehalten", resumed: "Aufzeichnung fortgesetzt", begins: "Beginn", ends: "Ende des Gesprächs",
-		recordedOn: "Aufgezeichnet am %s", day: "02.01.2006",
+		recordedOn: "Aufgezeichnet am %s", day: "02.01.2006", neverOn: "Aufzeichnung ist ausgeschaltet",
 	},
 	"ru": {
 		causes: map[timeline.Cause]string{
@@ -138,6 +151,6 @@ var languages = map[string]*words{
 		someone: "Участник", nobody: "Никого нет", neverAny: "К консультации никто не подключился",
 		noPicture: "нет изображения", screenOf: "%s: экран", joined: "Подключение: %s", left: "Отключение: %s",
 		paused: "Запись приостановлена", resumed: "Запись продолжена", begins: "Начало", ends: "Консультация завершена",
-		recordedOn: "Запись от %s", day: "02.01.2006",
+		recordedOn: "Запись от %s", day: "02.01.2006", neverOn: "запись выключена",
 	},
 }
