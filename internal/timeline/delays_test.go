@@ -76,3 +76,25 @@ func TestWhoIsCutOffHasNotStalled(t *testing.T) {
 		}
 	}
 }
+
+// TestPacketsKnowATremblingWayBetterThanReports has reports that take up to 40 ms longer than the fastest packets.
+func TestPacketsKnowATremblingWayBetterThanReports(t *testing.T) {
+	s := newScript(t)
+	s.begin("required")
+	who := s.invite("patient")
+	s.consent(-1, who)
+	conn := s.join(0, who, "patient")
+	for _, src := range []*source{s.audio(who, conn, 1), s.video(who, conn, 1)} {
+		src.delay = 45*time.Millisecond - s.packet[src.kind] // of the last packet of a frame
+		src.srDelay, src.jitter, src.rtt = 45*time.Millisecond, 40*time.Millisecond, 90*time.Millisecond
+		src.whole(1, 120)
+	}
+	s.leave(121, who, conn, "left")
+	for _, track := range s.build().Participants[0].Tracks {
+		for _, c := range track.Clips {
+			if off, _ := s.misplaced(c); off.Abs() > 2*time.Millisecond {
+				t.Errorf("%s at %s is placed %s off", track.Kind, time.Duration(c.StartNS), off)
+			}
+		}
+	}
+}
