@@ -23,7 +23,10 @@ func (l *live) watchDisk(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	places := append(disk.Apart(names, paths), disk.Place{Name: "log", Space: l.logSpace})
+	places := append(disk.Apart(names, paths), disk.Place{
+		Name: "log", Space: l.logSpace, // the sizes that an operator sets are meant for disks
+		Warn: disk.Threshold{Bytes: math.MaxInt64, Share: 0.10}, Refuse: disk.Threshold{Bytes: math.MaxInt64, Share: 0.02},
+	})
 	l.disk, err = disk.New(ctx, disk.Config{
 		Places: places, Warn: warn, Refuse: refuse, History: filepath.Join(l.cfg.Data, "disk-history.json"), Logger: l.logger,
 		Registerer: l.metrics.Registerer(),

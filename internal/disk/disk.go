@@ -51,6 +51,8 @@ type Space struct {
 type Place struct {
 	Name  string // stable and short, for metrics and logs: "data", "blobs"
 	Space func(ctx context.Context) (Space, error)
+	// Warn and Refuse are for this place instead of those of Config, unless they are zero.
+	Warn, Refuse Threshold
 }
 
 // Threshold is the room below which a level begins.
@@ -169,7 +171,7 @@ func (w *Watch) note(i int, space Space, now time.Time) {
 	w.mu.Lock()
 	s := w.seen[i]
 	before := s.level
-	s.space, s.known, s.level = space, true, w.levelOf(space, before)
+	s.space, s.known, s.level = space, true, w.levelOf(w.cfg.Places[i], space, before)
 	used := space.Total - space.Free
 	s.recent.add(now, used)
 	s.days.add(now, used)
@@ -180,20 +182,27 @@ func (w *Watch) note(i int, space Space, now time.Time) {
 	}
 }
 
-// levelOf gives the level of a place. It becomes better only when there is a tenth more room than the threshold says, so
-// that it does not flicker.
-func (w *Watch) levelOf(space Space, before Level) Level {
+// levelOf gives the level of a place. It becomes better only when there is a tenth more room than the threshold says, or a
+// gigabyte, so that it does not flicker.
+func (w *Watch) levelOf(p Place, space Space, before Level) Level {
+	warn, refuse := p.Warn, p.Refuse
+	if warn == (Threshold{}) {
+		warn = w.cfg.Warn
+	}
+	if refuse == (Threshold{}) {
+		refuse = w.cfg.Refuse
+	}
 	below := func(t Threshold, level Level) bool {
 		limit := t.of(space.Total)
 		if before >= level {
-			limit += limit / 10
+			limit += min(limit/10, 1<<30)
 		}
 		return space.Free < limit
 	}
 	switch {
-	case below(w.cfg.Refuse, Full):
+	case below(refuse, Full):
 		return Full
-	case below(w.cfg.Warn, Low):
+	case below(warn, Low):
 		return Low
 	default:
 		return Fine

@@ -51,12 +51,19 @@ func TestLevels(t *testing.T) {
 		{name: "a small disk is full below a fiftieth", free: gb / 10, total: 8 * gb, want: Full},
 		{name: "a size that was set counts alone", free: 7 * gb, total: 8 * gb, cfg: Config{Refuse: Threshold{Bytes: 7*gb + 1}}, want: Full},
 		{name: "a share that was set counts alone", free: 400 * gb, total: 1000 * gb, cfg: Config{Warn: Threshold{Bytes: math.MaxInt64, Share: 0.5}}, want: Low},
+		{name: "a place may have thresholds of its own", free: gb, total: 16 * gb, cfg: Config{
+			Refuse: Threshold{Bytes: 100 * gb}, Places: []Place{{Warn: Threshold{Bytes: 100 * gb, Share: 0.1}, Refuse: Threshold{Bytes: 100 * gb, Share: 0.02}}},
+		}, want: Low},
 		{name: "nothing at all is left", free: 0, total: gb, want: Full},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			k := &tank{space: Space{tt.free, tt.total}}
-			tt.cfg.Places = []Place{k.place("data")}
+			place := k.place("data")
+			if len(tt.cfg.Places) > 0 {
+				place.Warn, place.Refuse = tt.cfg.Places[0].Warn, tt.cfg.Places[0].Refuse
+			}
+			tt.cfg.Places = []Place{place}
 			w := newWatch(t, tt.cfg)
 			if w.Level() != tt.want {
 				t.Errorf("level %s, want %s", w.Level(), tt.want)

@@ -64,7 +64,8 @@ export function PauseSwitch({ visit, state }: { visit: Visit; state: State }) {
     busy.value = true;
     failed.value = false;
     try {
-      await visit.controlRecording(what, reason); // the state that follows closes the dialog
+      await visit.controlRecording(what, reason);
+      dialog.current?.close();
     } catch {
       failed.value = true;
       if (dialog.current && !dialog.current.open) dialog.current.showModal();
