@@ -172,18 +172,16 @@ func (r *recordOf) participant(t *testing.T, tr *trial) timeline.Participant {
 }
 
 // unknowable is by how much media are placed late because nobody can know how long the way to the server is: what it
-// took at least, less half of the round trip. Where reports are believed it is the fastest report that counts, of both
-// tracks; where only arrivals count, the fastest packet of the track itself.
+// took at least, less half of the round trip. Where reports are believed it is the fastest report or packet of both tracks
+// that counts; where only arrivals count, the fastest packet of the track itself.
 func (r *recordOf) unknowable(tr *trial, k media.Kind, q timeline.Quality, track string) time.Duration {
 	fastest := tr.peer.Fastest()
-	least, ok := fastest.Packet[k], true
+	least := fastest.Packet[k]
 	if q != timeline.QualityArrival {
-		least, ok = fastest.Report[media.Audio]
-		if v, also := fastest.Report[media.Video]; also && (!ok || v < least) {
-			least, ok = v, true
-		}
-		if !ok {
-			least = fastest.Packet[k]
+		for _, took := range []map[media.Kind]time.Duration{fastest.Report, fastest.Packet} {
+			for _, d := range took {
+				least = min(least, d)
+			}
 		}
 	}
 	return least - r.rtt[track]/2

@@ -146,9 +146,11 @@ func TestAClockThatStoodStillDuringAPauseIsNoticed(t *testing.T) {
 		name   string
 		frozen time.Duration
 		want   int
+		gaps   []string // behind the pause, which ends at 5 s
 	}{
-		{name: "for 5 s", frozen: 5 * time.Second, want: 1},
-		{name: "not at all", frozen: 0, want: 0},
+		{name: "for 5 s", frozen: 5 * time.Second, want: 1, gaps: []string{"stall 5000-7000"}},
+		{name: "for 3 s", frozen: 3 * time.Second, want: 1, gaps: []string{}},
+		{name: "not at all", frozen: 0, want: 0, gaps: []string{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := inLab(t, Config{}, audioTrack, func(l *lab) {
@@ -158,8 +160,6 @@ func TestAClockThatStoodStillDuringAPauseIsNoticed(t *testing.T) {
 				if tt.frozen == 0 {
 					l.play(s.send(2*time.Second, voice[100:]...)) // of which none is written before the end of the pause
 					s.send(4*time.Second, voice[:50]...)
-				} else {
-					l.until(2*time.Second + tt.frozen)
 				}
 				l.until(5 * time.Second)
 				l.rec.Resume("resumed")
@@ -173,6 +173,9 @@ func TestAClockThatStoodStillDuringAPauseIsNoticed(t *testing.T) {
 				if c.RTPAfter-c.RTPBefore != 960 || c.ArrivalDelta != tt.frozen+20*time.Millisecond {
 					t.Errorf("noticed %+v", c)
 				}
+			}
+			if diff := cmp.Diff(tt.gaps, l.gaps()); diff != "" {
+				t.Error(diff)
 			}
 			if diff := cmp.Diff([]string{"started-paused", "resumed-ended"}, l.reasons()); diff != "" {
 				t.Error(diff)

@@ -253,10 +253,15 @@ func (p *pipeline) cutPause(s *stream, e entry) {
 	if before.packet == nil {
 		return
 	}
-	if _, apart := parted(before, e, p.out.codec.ClockRate()); apart {
-		p.report(Discontinuity{
-			Track: p.track.ID, SSRC: s.ssrc, RTPBefore: before.rtp, RTPAfter: e.rtp, ArrivalDelta: e.arrival.Sub(before.arrival),
-		})
+	delta, apart := parted(before, e, p.out.codec.ClockRate())
+	if !apart {
+		return
+	}
+	p.report(Discontinuity{
+		Track: p.track.ID, SSRC: s.ssrc, RTPBefore: before.rtp, RTPAfter: e.rtp, ArrivalDelta: e.arrival.Sub(before.arrival),
+	})
+	if delta > 0 && e.arrival.Sub(p.since) > stepLimit { // it stood still for longer than the pause
+		p.report(Gap{Track: p.track.ID, From: p.since, To: e.arrival, Cause: CauseStall})
 	}
 }
 
