@@ -725,6 +725,40 @@ func TestADamagedFileIsNamedAndNotWaitedFor(t *testing.T) {
 	}
 }
 
+// TestWhatACrashTookIsNamed takes over a consultation whose process had begun a file that nobody finds.
+func TestWhatACrashTookIsNamed(t *testing.T) {
+	t.Parallel()
+	h := open(t, func(c *conference.Config) { c.GiveUp = 500 * time.Millisecond })
+	m := &meeting{house: h, id: events.NewID(), people: []string{events.NewID()}}
+	track, segment := events.NewID(), events.NewID()
+	var drafts []events.Draft
+	for _, e := range []events.Event{
+		events.ConsultationScheduled{Policy: events.PolicyRequired, Layout: "grid", Language: "en"},
+		events.ParticipantInvited{Role: events.RolePatient},
+		events.ConsentGiven{Consent: events.Consent{By: events.BySelf}},
+		events.ConferenceHosted{Epoch: 1, Node: "n"},
+		events.ConsultationOpened{Policy: events.PolicyRequired, Layout: "grid", Language: "en"},
+		events.ParticipantJoined{Role: events.RolePatient},
+		events.TrackStarted{Connection: events.NewID(), Track: track, Kind: "video", Source: "camera", Codec: "VP8", SSRC: 1},
+		events.SegmentOpened{Segment: segment, Track: track, SSRC: 1, Codec: "VP8", ClockRate: 90000, Arrival: time.Now(), Reason: "started"},
+	} {
+		d := events.NewDraft("/live/n", time.Now(), e)
+		d.Participant = m.people[0]
+		drafts = append(drafts, d)
+	}
+	if _, err := m.log.Append(t.Context(), m.id, events.Version{}, drafts...); err != nil {
+		t.Fatal(err)
+	}
+	await(m, "the take-over", func(_ events.Stored, e events.ConferenceHosted) bool { return e.Epoch == 2 })
+	completed := m.finish()
+	if want := []events.MissingSegment{{Segment: segment, Cause: "crash"}}; !slices.Equal(completed.Missing, want) {
+		t.Errorf("missing are %v, want %v", completed.Missing, want)
+	}
+	if len(completed.Tracks) != 1 || completed.Tracks[0].GapsMS["crash"] != completed.Tracks[0].ExpectedMS {
+		t.Errorf("the accounts %+v do not name the crash", completed.Tracks)
+	}
+}
+
 func TestAScreenThatNeverOffersIsTimedOut(t *testing.T) {
 	t.Parallel()
 	m := open(t, func(c *conference.Config) { c.Signaling = 500 * time.Millisecond }).schedule(events.PolicyRequired, 2)

@@ -139,6 +139,10 @@ func TestALostLogIsRebuiltFromTheFiles(t *testing.T) {
 	if spread > 50*time.Millisecond {
 		t.Errorf("the clips are %v further apart than they were", spread)
 	}
+	was, is := pausedAt(build(t, before)), pausedAt(build(t, after))
+	if len(was) != 2 || len(is) != 2 || (is[1]-is[0]-was[1]+was[0]).Abs() > 500*time.Millisecond {
+		t.Errorf("the recording was paused at %v, and is at %v", was, is)
+	}
 	for _, p := range build(t, after).Participants {
 		for _, tr := range p.Tracks {
 			if !slices.ContainsFunc(tr.Gaps, func(g timeline.Gap) bool { return g.Cause == timeline.Paused }) {
@@ -156,6 +160,17 @@ func TestALostLogIsRebuiltFromTheFiles(t *testing.T) {
 	if now := m.in(log); len(now) != len(after) {
 		t.Errorf("a second run appended %d events", len(now)-len(after))
 	}
+}
+
+// pausedAt is when the recording was paused and resumed.
+func pausedAt(tl *timeline.Timeline) []time.Duration {
+	var all []time.Duration
+	for _, m := range tl.Markers {
+		if m.Type == string(events.TypeRecordingPaused) || m.Type == string(events.TypeRecordingResumed) {
+			all = append(all, time.Duration(m.AtNS))
+		}
+	}
+	return all
 }
 
 // checkRebuilt asserts what holds for every rebuilt history.

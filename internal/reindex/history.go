@@ -49,6 +49,7 @@ func history(files []file) []fact {
 	for _, own := range grouped(files, func(f file) string { return f.Owner }) {
 		h.participant(began, own)
 	}
+	h.pauses(files)
 	h.add(ended, rankEnded, "", events.ConsultationEnded{Reason: events.ReasonUnknown})
 	slices.SortStableFunc(h.facts, func(a, b fact) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.rank, b.rank)) })
 	return h.facts
@@ -61,6 +62,37 @@ type historian struct{ facts []fact }
 
 func (h *historian) add(at time.Time, rank int, who string, e events.Event) {
 	h.facts = append(h.facts, fact{at.UTC(), rank, who, e})
+}
+
+// pauses tells when the recording was paused: from the end of the last file that was closed for it to the first that was
+// opened again.
+func (h *historian) pauses(files []file) {
+	var closed, opened []time.Time
+	for _, f := range files {
+		if f.CloseReason == "paused" {
+			closed = append(closed, endOf(f.Segment))
+		}
+		if f.OpenReason == "resumed" {
+			opened = append(opened, f.Arrival)
+		}
+	}
+	slices.SortFunc(closed, time.Time.Compare)
+	slices.SortFunc(opened, time.Time.Compare)
+	for len(closed) > 0 {
+		next := slices.IndexFunc(opened, closed[0].Before)
+		if next < 0 {
+			h.add(closed[len(closed)-1], rankEnd, "", events.RecordingPaused{Reason: events.ReasonUnknown})
+			return
+		}
+		opened = opened[next:]
+		n := slices.IndexFunc(closed, opened[0].Before)
+		if n < 0 {
+			n = len(closed)
+		}
+		h.add(closed[n-1], rankEnd, "", events.RecordingPaused{Reason: events.ReasonUnknown})
+		h.add(opened[0], rankTrack, "", events.RecordingResumed{Reason: events.ReasonUnknown})
+		closed = closed[n:]
+	}
 }
 
 // participant tells of one participant: present from the first to the last moment that was recorded.
