@@ -87,6 +87,10 @@ func (s *Server) serveArchiveFile(w http.ResponseWriter, r *http.Request) error 
 
 // rendered finds the event that says where a version is; archives are immutable and only the log knows them.
 func (s *Server) rendered(ctx context.Context, id string, version int) (events.ArchiveRendered, error) {
+	key := renderedKey{id, version}
+	if known, ok := s.archived.get(key); ok {
+		return known, nil
+	}
 	found := events.ArchiveRendered{}
 	exists := false
 	for stored, err := range s.deps.Log.Read(ctx, id, 1) {
@@ -104,6 +108,7 @@ func (s *Server) rendered(ctx context.Context, id string, version int) (events.A
 	case found.Key == "":
 		return found, blob.ErrNotFound
 	}
+	s.archived.put(key, found)
 	return found, nil
 }
 

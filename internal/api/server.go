@@ -66,6 +66,7 @@ type Server struct {
 	deps      Deps
 	signaling *signaling.Server
 	mux       *http.ServeMux
+	archived  renderedArchives
 }
 
 // projected is how long a write waits until reads show it.
@@ -95,6 +96,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.routeFiles()
 	s.routeWHIP()
 	s.routePages()
+	s.routeMissing()
 	return s, nil
 }
 

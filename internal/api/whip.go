@@ -24,7 +24,8 @@ const (
 
 func (s *Server) routeWHIP() {
 	s.mux.HandleFunc("POST "+whipPath, s.whip(s.publish))
-	s.mux.HandleFunc("OPTIONS "+whipPath, whipOptions)
+	s.mux.HandleFunc("OPTIONS "+whipPath, whipOptions("POST, OPTIONS"))
+	s.mux.HandleFunc("OPTIONS "+whipPath+"/{connection}", whipOptions("PATCH, DELETE, OPTIONS"))
 	s.mux.HandleFunc("PATCH "+whipPath+"/{connection}", s.whip(s.patchPublication))
 	s.mux.HandleFunc("DELETE "+whipPath+"/{connection}", s.whip(s.unpublish))
 }
@@ -32,6 +33,7 @@ func (s *Server) routeWHIP() {
 // whip checks the bearer token: it must be the join token of a participant of this very consultation.
 func (s *Server) whip(h func(http.ResponseWriter, *http.Request, caller) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		crossOrigin(w.Header())
 		who, err := s.callerOf(r)
 		if err == nil {
 			err = who.may(auth.Publish, r.PathValue("id"), who.Participant)
@@ -48,10 +50,24 @@ func (s *Server) whip(h func(http.ResponseWriter, *http.Request, caller) error) 
 	}
 }
 
-func whipOptions(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Accept-Post", sdpType)
-	w.Header().Set("Allow", "POST, OPTIONS")
-	w.WriteHeader(http.StatusNoContent)
+// crossOrigin lets a page of another origin publish (RFC 9725 §4.1): it brings a token of its own, and no cookie counts
+// here.
+func crossOrigin(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "Location, ETag, Link, Accept-Patch")
+}
+
+func whipOptions(allowed string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		crossOrigin(h)
+		h.Set("Access-Control-Allow-Methods", allowed)
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
+		h.Set("Access-Control-Max-Age", "86400")
+		h.Set("Accept-Post", sdpType)
+		h.Set("Allow", allowed)
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 func (s *Server) publish(w http.ResponseWriter, r *http.Request, who caller) error {
