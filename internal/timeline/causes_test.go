@@ -61,6 +61,27 @@ func TestGapsHaveTheirCause(t *testing.T) {
 			s.add(21, who, gap(v, 20, 23, "overrun"))
 			v.play(23, 60, "loss")
 		}, media.Video, "20.0-23.0 overrun"},
+		{"the recorder could not keep up with the sound, and its file went on", func(s *script, who, _ string, a, _ *source) {
+			a.whole(1, 29)
+			s.add(21, who, gap(a, 18.06, 21.06, "overrun"))
+			a.play(29, 60, "rotation")
+		}, media.Audio, "18.0-21.0 overrun"},
+		{"what came was no valid media", func(s *script, who, _ string, _, v *source) {
+			v.whole(1, 20)
+			s.add(21, who, gap(v, 20, 23, "corrupt"))
+			v.play(23, 60, "loss")
+		}, media.Video, "20.0-23.0 corrupt"},
+		{"the process died and another one goes on", func(s *script, who, _ string, _, v *source) {
+			v.whole(1, 20)
+			s.change(func(e events.SegmentSealed) events.SegmentSealed { e.Reason = "recovered"; return e })
+			s.add(22, "", events.ConferenceHosted{Epoch: 2, Wall: scriptZero.Add(sec(22)), Node: "a", URL: "http://a"})
+			s.video(who, s.join(25, who, "patient"), 26).whole(26, 60)
+		}, media.Video, "20.0-26.0 crash"},
+		{"the disk was full, and the recorder found no time to say so", func(s *script, _, _ string, _, v *source) {
+			v.whole(1, 20)
+			s.change(func(e events.SegmentSealed) events.SegmentSealed { e.Reason = "disk"; return e })
+			v.play(30, 60, "disk")
+		}, media.Video, "20.0-30.0 overrun"},
 		{"the camera is off while the recording is paused", func(s *script, who, _ string, _, v *source) {
 			v.whole(1, 20)
 			s.add(20, who, events.TrackMuted{Track: v.id})
@@ -359,6 +380,23 @@ func TestLose(t *testing.T) {
 	tr := tl.Participants[0].Tracks[1]
 	if len(tr.Clips) != 1 || len(tr.Gaps) != 1 || tr.Gaps[0] != (Gap{clip.StartNS, clip.EndNS, Corrupt}) {
 		t.Errorf("clips %v, gaps %v", tr.Clips, tr.Gaps)
+	}
+}
+
+// TestTracksWithoutAnyFileHaveAccounts: who was never recorded is in the ledger all the same.
+func TestTracksWithoutAnyFileHaveAccounts(t *testing.T) {
+	empty := 0
+	accounts := scenario(t, "refused").build().Accounts()
+	for _, a := range accounts {
+		if a.Frames == 0 {
+			empty++
+			if a.ExpectedMS < 18000 || a.RecordedMS != 0 || a.GapsMS["not_consented"] != a.ExpectedMS || a.Bytes != 0 {
+				t.Errorf("account %+v", a)
+			}
+		}
+	}
+	if len(accounts) != 4 || empty != 2 {
+		t.Errorf("%d of %d accounts are of tracks without a file", empty, len(accounts))
 	}
 }
 

@@ -76,8 +76,9 @@ func (p *placement) pieces(sp *span, bounds Interval, g *placed) []Clip {
 	}
 	var clips []Clip
 	for _, piece := range without(iv, union(forbidden)) {
-		if piece.EndNS-piece.StartNS >= minPiece {
-			clips = append(clips, g.clip(piece, concealed))
+		// What is cut off may leave nothing but the frame that holds: that alone shows nothing of the file.
+		if c := g.clip(piece, concealed); piece.EndNS-piece.StartNS >= minPiece && c.FileStartNS < g.contentNS() {
+			clips = append(clips, c)
 		}
 	}
 	return clips

@@ -218,6 +218,9 @@ func TestBadWorlds(t *testing.T) {
 			}
 		}
 		fmt.Fprintf(&table, "| %s | %.1f ms | %.1f ms | %d of %d | %v |\n", b.name, ms(all.place), ms(all.av), honest, n, qualities)
+		if honest < n {
+			t.Errorf("%s: %d of %d clips are further off than they say", b.name, n-honest, n)
+		}
 		if all.place > b.place || all.av > b.av {
 			t.Errorf("%s: misplaced by %v (bar %v), sound from picture by %v (bar %v)", b.name, all.place, b.place, all.av, b.av)
 		}
