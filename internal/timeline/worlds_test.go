@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"consilium/internal/events"
 )
 
@@ -303,5 +305,26 @@ func TestTheErrorEstimateIsHonest(t *testing.T) {
 	}
 	if said[n/2] > 100*time.Millisecond {
 		t.Errorf("the median estimate is %v: that says nothing", said[n/2])
+	}
+}
+
+// TestBadPlacesDependOnThirtySeconds takes the anchors away that come later than 30 s after a moment: what is shown before
+// it does not change, however the reports lie and the clocks are set. TestPlacesDependOnThirtySeconds does the same with
+// drift and jitter.
+func TestBadPlacesDependOnThirtySeconds(t *testing.T) {
+	for _, b := range bad {
+		w := world{length: 200, change: []func(a, v *source){b.change}}
+		s, whole := w.playWith(t, 3, b.after)
+		evs := s.stored()
+		for at := 20 * time.Second; at < 180*time.Second; at += 7 * time.Second {
+			limit := scriptZero.Add(at + 30*time.Second)
+			early, err := Build(stripped(evs, func(a events.Anchor) bool { return !a.Arrival.After(limit) }), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(clipsUntil(whole, at), clipsUntil(early, at)); d != "" {
+				t.Fatalf("%s: anchors after %v change what is shown before %v:\n%s", b.name, at+30*time.Second, at, d)
+			}
+		}
 	}
 }
