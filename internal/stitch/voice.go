@@ -24,6 +24,10 @@ type run struct {
 	knots []knot // at least two
 }
 
+// nextTo is how far apart in the archive, in nanoseconds, the end of a file and the begin of the next may lie that were
+// one sound when they were recorded.
+const nextTo = 20_000_000
+
 // knot says that the archive's sample at plays the run's sample file. Between two knots time runs evenly. Both count
 // samples at 48 kHz and need not be whole.
 type knot struct {
@@ -41,6 +45,7 @@ const (
 func runsOf(clips []timeline.Clip, source func(segment string) recording, phases shifts) []run {
 	var all []run
 	var last timeline.Clip
+	var lastFile recording
 	phase, base := 0.0, 0.0
 	for i, clip := range clips {
 		r := source(clip.Segment)
@@ -61,7 +66,15 @@ func runsOf(clips []timeline.Clip, source func(segment string) recording, phases
 			here.files = append(here.files, r)
 		} else {
 			base = 0
-			all = append(all, run{files: []recording{r}, knots: []knot{begin}})
+			files := []recording{r}
+			if i > 0 && follows(last, clip, lastFile.scan, r.scan) {
+				// The file before warms the decoder up and is not heard: a cold one needs 80 ms to sound as it should
+				// (RFC 7845 §4.6).
+				files = []recording{lastFile, r}
+				base = float64(lastFile.scan.Samples)
+				begin.file = base
+			}
+			all = append(all, run{files: files, knots: []knot{begin}})
 		}
 		here := &all[len(all)-1]
 		here.knots = append(here.knots, knot{
@@ -69,9 +82,18 @@ func runsOf(clips []timeline.Clip, source func(segment string) recording, phases
 			file: begin.file + samples(clip.EndNS-clip.StartNS)*clip.Rate,
 		})
 		base += float64(r.scan.Samples)
-		last = clip
+		last, lastFile = clip, r
 	}
 	return all
+}
+
+// follows says whether next begins where the sound of last ended, although the two are not placed end to end: of one
+// SSRC, which our files have as their serial number, the one to its end and the other from its begin.
+func follows(last, next timeline.Clip, before, after media.OggScan) bool {
+	apart := next.StartNS - last.EndNS
+	played := samples(last.FileStartNS) + samples(last.EndNS-last.StartNS)*last.Rate
+	return apart >= -nextTo && apart <= nextTo && next.FileStartNS == 0 && played >= float64(before.Samples)-samples(nextTo) &&
+		before.Serial == after.Serial && last.Segment != next.Segment
 }
 
 // joins says whether next goes on in its file where the run ends in its own: nothing is cut off, nothing is missing.
