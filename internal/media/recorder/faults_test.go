@@ -120,6 +120,37 @@ func TestASegmentThatCannotBeSealedIsSalvaged(t *testing.T) {
 	}
 }
 
+// A folder stands where the sidecar is written: not even root can write it then.
+func TestASegmentThatCannotBeSealedNowIsSealedWhenTheDiskIsWell(t *testing.T) {
+	clip := pictures(t, media.VP8, "160x120", 250, 25)
+	for name, well := range map[string]time.Duration{"in mid-call": 7 * time.Second, "after its end": 15 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			l := inLab(t, Config{Rotate: 3 * time.Second}, videoTrack(media.VP8), func(l *lab) {
+				packets := newSender(media.VP8).send(0, clip...)
+				at := slices.IndexFunc(packets, func(p sent) bool { return p.at >= 2*time.Second })
+				l.play(packets[:at])
+				synctest.Wait()
+				sidecars, err := filepath.Glob(filepath.Join(l.dir, "room", "*.json"))
+				if err != nil || len(sidecars) != 1 {
+					t.Fatalf("sidecars %v, %v", sidecars, err)
+				}
+				obstacle := sidecars[0] + ".tmp"
+				if err := os.Mkdir(obstacle, 0o700); err != nil {
+					t.Fatal(err)
+				}
+				time.AfterFunc(well-2*time.Second, func() { _ = os.Remove(obstacle) })
+				l.play(packets[at:])
+			})
+			if opened, sealed := len(reportsOf[Opened](l)), len(reportsOf[Sealed](l)); opened != sealed || opened < 3 {
+				t.Errorf("%d segments were opened and %d sealed: %v", opened, sealed, l.reasons())
+			}
+			if got := slices.Concat(l.contents()...); len(got) < 200 {
+				t.Errorf("%d of 250 frames are there", len(got))
+			}
+		})
+	}
+}
+
 func TestTwoRecordersShareTheirMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	for range 2 {

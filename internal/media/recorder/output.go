@@ -30,6 +30,8 @@ type output struct {
 	reason  string // why the next segment is opened
 	seg     *segment
 	retryAt time.Time // after a failure: when to try again
+	left    []leftover
+	mendAt  time.Time // when to try what is left
 	budget  budget    // of segments to open
 }
 
@@ -113,18 +115,24 @@ func (o *output) seal(now time.Time, reason, next string) {
 		o.failed("seal segment", err, now)
 		if seg.Segment, path, err = salvage(seg.Segment, seg.dir); err != nil {
 			o.failed("salvage segment", err, now)
+			o.leave(seg)
 			return
 		}
 		if seg.Frames == 0 {
 			return
 		}
 	}
-	if !seg.opened {
-		o.report(Opened{seg.Segment})
+	o.sealed(seg.Segment, path, seg.opened, seg.durable)
+}
+
+// sealed tells of a segment that is complete.
+func (o *output) sealed(s media.Segment, path string, opened bool, d *durable) {
+	if !opened {
+		o.report(Opened{s})
 	}
-	seg.durable.reached(seg.Bytes)
-	o.metrics.segments(reason).Inc()
-	o.report(Sealed{Segment: seg.Segment, Path: path})
+	d.reached(s.Bytes)
+	o.metrics.segments(s.CloseReason).Inc()
+	o.report(Sealed{Segment: s, Path: path})
 }
 
 // anchored gives out a batch of anchors, unless there are none.
@@ -171,8 +179,7 @@ func (d *durable) reached(n int64) {
 	}
 }
 
-// fail ends a segment that cannot be written. Its whole frames are sealed if that works now; if not, its files stay for
-// Recover.
+// fail ends a segment that cannot be written. Its whole frames are sealed if that works now; if not, it is left for later.
 func (o *output) fail(step string, err error, now time.Time) {
 	o.failed(step, err, now)
 	o.seal(now, reasonDisk, reasonDisk)

@@ -20,6 +20,7 @@ const (
 	reasonDiscontinuity = "discontinuity"
 	reasonSilence       = "silence"
 	reasonDisk          = "disk"
+	reasonShutdown      = "shutdown" // given by the caller of Close
 )
 
 // chain is what follows when packets are in order and on one clock.
@@ -56,15 +57,16 @@ type pipeline struct {
 	chain   chain
 	vid     *video // nil for audio
 
-	since    time.Time // nothing that arrived before is written
-	paused   bool
-	closed   bool
-	lost     entry     // loss before a packet without media, carried over to the next one
-	heard    time.Time // arrival of the newest packet with media; zero before the first and behind a silence
-	silent   time.Time // since when there is silence, once it has cut the segment; else zero
-	overrun  time.Time // since when packets were refused; zero when that was reported
-	restarts restarts
-	storm    storm
+	since     time.Time // nothing that arrived before is written
+	paused    bool
+	closed    bool
+	mendUntil time.Time // once closed: how long what is left is tried again
+	lost      entry     // loss before a packet without media, carried over to the next one
+	heard     time.Time // arrival of the newest packet with media; zero before the first and behind a silence
+	silent    time.Time // since when there is silence, once it has cut the segment; else zero
+	overrun   time.Time // since when packets were refused; zero when that was reported
+	restarts  restarts
+	storm     storm
 }
 
 func newPipeline(cfg Config, track Track, ask func(), report func(Report), logger *slog.Logger, m *metrics, bytes *atomic.Int64) *pipeline {
@@ -413,11 +415,15 @@ func (p *pipeline) close(reason string, now time.Time) {
 		p.out.anchored(now)
 	}
 	p.closed = true
+	if reason != reasonShutdown { // the next process finds at its start what this one leaves
+		p.mendUntil = now.Add(mendAtEnd)
+	}
 }
 
 // tick does what is due at now.
 func (p *pipeline) tick(now time.Time) {
 	p.out.now = now
+	p.out.mend(now)
 	p.order.expire(now, p.inOrder)
 	p.clock.expire(now, p.cutClock, p.place)
 	if !p.heard.IsZero() && now.Sub(p.heard) > p.cfg.Silence {
@@ -441,6 +447,7 @@ func (p *pipeline) deadline() time.Time {
 		}
 	}
 	soonest(p.order.deadline())
+	soonest(p.out.mendDeadline())
 	soonest(p.clock.deadline())
 	if !p.heard.IsZero() {
 		soonest(p.heard.Add(p.cfg.Silence + time.Nanosecond))

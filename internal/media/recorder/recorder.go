@@ -190,6 +190,18 @@ func (r *Recorder) Bytes() int64 {
 	return r.bytes.Load()
 }
 
+// finish waits, after the last order, until what is left is sealed, or for a while.
+func (r *Recorder) finish(p *pipeline) {
+	for {
+		now, due := r.now(), p.out.mendDeadline()
+		if due.IsZero() || !now.Before(p.mendUntil) {
+			return
+		}
+		time.Sleep(due.Sub(now))
+		p.out.mend(r.now())
+	}
+}
+
 // run looks at what is queued and at what is due until the last order was carried out. It is ended by Close.
 func (r *Recorder) run(p *pipeline) {
 	defer close(r.done)
@@ -209,6 +221,7 @@ func (r *Recorder) run(p *pipeline) {
 			}
 		}
 		if p.closed {
+			r.finish(p)
 			return
 		}
 		if len(items) > 0 {
