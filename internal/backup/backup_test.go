@@ -184,6 +184,7 @@ func (h *house) names() (all []directory.Consultation) {
 func TestAnotherHouseHasEverything(t *testing.T) {
 	from, into := newHouse(t), newHouse(t)
 	id, stored, waiting := from.furnish()
+	from.put("chunks/0a1b.ts", "can be made again")
 	dir := filepath.Join(t.TempDir(), "backup")
 	var stages []string
 	made, err := backup.Make(t.Context(), from.Stores, dir, func(p backup.Progress) {

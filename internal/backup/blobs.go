@@ -26,6 +26,9 @@ import (
 // atOnce is how many blobs are copied at the same time.
 const atOnce = 4
 
+// chunkPrefix begins the keys of what stitchers keep for each other: it can be made again, and is large.
+const chunkPrefix = "chunks/"
+
 // blobEntry is one line of the index of blobs.
 type blobEntry struct {
 	Key    string `json:"key"`
@@ -100,6 +103,9 @@ func (s *shelf) copyStore(ctx context.Context) error {
 		}
 		if ctx.Err() != nil {
 			break
+		}
+		if strings.HasPrefix(info.Key, chunkPrefix) {
+			continue
 		}
 		work.Go(func() error { return s.take(ctx, info) })
 	}
