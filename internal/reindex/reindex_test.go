@@ -40,7 +40,7 @@ func hour(t *testing.T, blobs *blob.Store) (id string, ids []string) {
 		s := media.Segment{
 			ID: events.NewID(), Room: room, Owner: owner, Track: track, Connection: connection, Source: media.Screen, SSRC: 7,
 			Codec: media.VP8, ClockRate: 90000, FirstRTP: n * half, LastRTP: (n+1)*half - 3000, EndRTP: (n+1)*half - 3000, Frames: 900,
-			Arrival: at, Width: 640, Height: 360, OpenReason: "rotation", CloseReason: "rotation",
+			Arrival: at.Add(40 * time.Millisecond), Width: 640, Height: 360, OpenReason: "rotation", CloseReason: "rotation",
 		}
 		for k := range int64(6) {
 			sent := at.Add(time.Duration(k) * 5 * time.Second)
