@@ -40,7 +40,7 @@ func (c *Conference) checkCompletion(now time.Time) {
 	if c.state.Phase != consultation.Ended || c.sealing > 0 || c.closing.trying || now.Sub(c.closing.triedAt) < pause {
 		return
 	}
-	giveUp := now.Sub(c.state.EndedAt) > c.m.cfg.GiveUp
+	giveUp := now.Sub(c.state.EndedAt) > c.m.cfg.GiveUp && now.Sub(c.hostedAt) > c.m.cfg.GiveUp
 	if !giveUp && c.awaited(c.state) {
 		return
 	}
@@ -97,26 +97,28 @@ func (c *Conference) complete(ctx context.Context, giveUp bool, roles map[string
 	return nil
 }
 
-// awaited says whether a segment may still come that is not stored. What is damaged will not.
+// awaited says whether a segment may still come that is not stored.
 func (c *Conference) awaited(s *consultation.State) bool {
-	unstored := s.Unstored()
-	if len(unstored) == 0 {
-		return false
-	}
-	damaged := c.m.deps.Spool.Damaged(c.id)
-	return slices.ContainsFunc(unstored, func(g consultation.Segment) bool { return !slices.Contains(damaged, g.ID) })
+	return slices.ContainsFunc(c.missing(s), func(m events.MissingSegment) bool { return m.Cause == missingNotStored })
 }
 
-// missing names what is not stored, with the cause as far as it is known.
+// missing names what is not stored, with the cause as far as it is known. What is damaged will not come any more, nor what a
+// process had begun that died, when no file of it was found: files that are there were announced before this process hosted
+// anything, or wait in the spool.
 func (c *Conference) missing(s *consultation.State) []events.MissingSegment {
+	unstored := s.Unstored()
+	if len(unstored) == 0 {
+		return nil
+	}
 	damaged, pending := c.m.deps.Spool.Damaged(c.id), c.m.deps.Spool.Pending(c.id)
+	searched := c.m.deps.Now().Sub(c.hostedAt) > c.m.cfg.Search
 	var all []events.MissingSegment
-	for _, g := range s.Unstored() {
+	for _, g := range unstored {
 		m := events.MissingSegment{Segment: g.ID, Cause: missingNotStored}
 		switch {
 		case slices.Contains(damaged, g.ID):
 			m.Cause = missingCorrupt
-		case !g.Sealed && g.Epoch < c.epoch && !slices.Contains(pending, g.ID):
+		case searched && !g.Sealed && g.Epoch < c.epoch && !slices.Contains(pending, g.ID):
 			m.Cause = missingCrash
 		}
 		all = append(all, m)

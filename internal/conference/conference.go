@@ -30,6 +30,8 @@ type Conference struct {
 	workers sync.WaitGroup
 	life    context.Context // of the workers: ends with the loop
 
+	hostedAt time.Time // when this process claimed the consultation; set by start
+
 	startErr error       // set before ready or done is closed
 	faulty   bool        // set before done is closed: it did not end because it was over
 	leaving  atomic.Bool // the loop has ended; done follows
@@ -97,6 +99,7 @@ func (c *Conference) run(life context.Context) {
 
 // start claims the consultation with a guarded conference.hosted and reads its past.
 func (c *Conference) start(ctx context.Context) error {
+	c.hostedAt = c.m.deps.Now()
 	host := consultation.Host{Node: c.m.cfg.Node, URL: c.m.cfg.URL, Wall: c.m.deps.Now()}
 	if _, err := c.m.decide(ctx, c.id, "", host); err != nil {
 		return fmt.Errorf("host consultation %s: %w", c.id, err)

@@ -728,7 +728,7 @@ func TestADamagedFileIsNamedAndNotWaitedFor(t *testing.T) {
 // TestWhatACrashTookIsNamed takes over a consultation whose process had begun a file that nobody finds.
 func TestWhatACrashTookIsNamed(t *testing.T) {
 	t.Parallel()
-	h := open(t, func(c *conference.Config) { c.GiveUp = 500 * time.Millisecond })
+	h := open(t, func(c *conference.Config) { c.Search = 300 * time.Millisecond })
 	m := &meeting{house: h, id: events.NewID(), people: []string{events.NewID()}}
 	track, segment := events.NewID(), events.NewID()
 	var drafts []events.Draft

@@ -40,6 +40,7 @@ type Config struct {
 	FirstMedia time.Duration // from keys to the first packet; default 10 s
 	Stall      time.Duration // how long a track may be silent before that is an event; default 5 s
 	GiveUp     time.Duration // how long completion waits for segments; default 10 min
+	Search     time.Duration // how long, after a take-over, files of an earlier process may take to be found; default 30 s
 	IdleUnload time.Duration // how long a consultation without anybody stays loaded; default 1 min
 }
 
@@ -56,6 +57,7 @@ func (c Config) withDefaults() Config {
 	set(&c.FirstMedia, 10*time.Second)
 	set(&c.Stall, 5*time.Second)
 	set(&c.GiveUp, 10*time.Minute)
+	set(&c.Search, 30*time.Second)
 	set(&c.IdleUnload, time.Minute)
 	return c
 }
@@ -80,7 +82,7 @@ type Deps struct {
 	Blobs      *blob.Store
 	Directory  Directory
 	Gone       func(participant string) // told of everybody whose presence has ended, from the loop; nil for nobody
-	Now        func() time.Time // conference clock of this process: wall clock at start + monotonic time
+	Now        func() time.Time         // conference clock of this process: wall clock at start + monotonic time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
