@@ -281,10 +281,10 @@ func (l *live) newManager(sw *sfu.SFU, sp *spool.Spool, syncer *recorder.Syncer,
 func (l *live) startHTTP(context.Context) error {
 	server, err := api.New(api.Config{
 		URL: strings.TrimSuffix(l.cfg.URL, "/"), Secure: l.cfg.Secure() || strings.HasPrefix(l.cfg.URL, "https://"),
-		ICEServers: l.iceServers,
+		ICEServers: l.iceServers, Receipts: l.cfg.Receipts,
 	}, api.Deps{
 		Manager: l.manager, Log: l.log, Queries: store.NewQueries(l.pool), Projector: l.projector,
-		Directory: directory.New(l.pool), Blobs: l.blobs, Jobs: l.queue, Auth: l.authority, Metrics: l.metrics.Handler(),
+		Directory: directory.New(l.pool), Blobs: l.blobs, Jobs: l.queue, Auth: l.authority, Appender: l.appender, Metrics: l.metrics.Handler(),
 		Pages: web.Files(), Built: web.Built, Disk: l.disk, Ready: l.ready, Now: l.now, Logger: l.logger,
 	})
 	if err != nil {
@@ -295,6 +295,7 @@ func (l *live) startHTTP(context.Context) error {
 		Handler: server, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(l.logger.Handler(), slog.LevelDebug),
 	}
+	h.RegisterOnShutdown(server.StopStreams)
 	l.parts.run("http", func(ctx context.Context) error {
 		stopped := make(chan error, 1)
 		go func() {

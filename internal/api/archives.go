@@ -14,11 +14,11 @@ import (
 func (s *Server) routeArchives(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "list-archives", Method: http.MethodGet, Path: prefix + "/consultations/{id}/archives",
-		Summary: "All versions of the archive", Security: bearerOnly,
+		Summary: "All versions of the archive", Security: bearerOnly, Extensions: needs(auth.ListArchives),
 	}, s.archives)
 	huma.Register(a, huma.Operation{
 		OperationID: "request-archive", Method: http.MethodPost, Path: prefix + "/consultations/{id}/archives",
-		Summary: "Order one more version of the archive", DefaultStatus: http.StatusAccepted, Security: bearerOnly,
+		Summary: "Order one more version of the archive", DefaultStatus: http.StatusAccepted, Security: bearerOnly, Extensions: needs(auth.RequestArchive),
 	}, s.requestArchive)
 }
 

@@ -53,15 +53,15 @@ type created struct {
 func (s *Server) routeConsultations(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "schedule-consultation", Method: http.MethodPost, Path: prefix + "/consultations",
-		Summary: "Schedule a consultation", DefaultStatus: http.StatusCreated, Security: bearerOnly,
+		Summary: "Schedule a consultation", DefaultStatus: http.StatusCreated, Security: bearerOnly, Extensions: needs(auth.CreateConsultation),
 	}, s.schedule)
 	huma.Register(a, huma.Operation{
 		OperationID: "list-consultations", Method: http.MethodGet, Path: prefix + "/consultations",
-		Summary: "List and search consultations, newest first", Security: bearerOnly,
+		Summary: "List and search consultations, newest first", Security: bearerOnly, Extensions: needs(auth.ListConsultations),
 	}, s.list)
 	huma.Register(a, huma.Operation{
 		OperationID: "get-consultation", Method: http.MethodGet, Path: prefix + "/consultations/{id}",
-		Summary: "One consultation", Security: bearerOnly,
+		Summary: "One consultation", Security: bearerOnly, Extensions: needs(auth.ViewConsultation),
 	}, s.get)
 }
 
@@ -180,16 +180,23 @@ type listed struct {
 }
 
 func (s *Server) list(ctx context.Context, in *struct {
-	Query  string    `query:"query" maxLength:"200" doc:"Words of title, names or external reference."`
-	From   time.Time `query:"from"`
-	To     time.Time `query:"to"`
-	State  string    `query:"state" enum:"scheduled,open,ended,completed,archived,"`
-	Cursor string    `query:"cursor" maxLength:"500"`
-	Limit  int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	Query       string    `query:"query" maxLength:"200" doc:"Words of title, names or external reference; all must occur. One or two letters count where a word begins with them."`
+	Person      string    `query:"person" maxLength:"200" doc:"Words that must all occur in one participant's name."`
+	Participant string    `query:"participant" maxLength:"100" doc:"Only those of the participant with this id."`
+	From        time.Time `query:"from" doc:"Held at or after this time."`
+	To          time.Time `query:"to" doc:"Held before this time."`
+	State       string    `query:"state" enum:"scheduled,open,ended,completed,archived,"`
+	Problem     string    `query:"problem" enum:"any,no,abandoned,archive_failed,connection_failed,crash,gap,participant_lost,reindexed,segment_missing,stall," doc:"any: with a problem; no: without; else with this one."`
+	Consent     string    `query:"consent" enum:"given,refused,withdrawn,none," doc:"given: everybody who may send has agreed; else somebody has refused, withdrawn, or not answered."`
+	Cursor      string    `query:"cursor" maxLength:"500" doc:"nextCursor of the page before."`
+	Limit       int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
 },
 ) (*listed, error) {
 	who := callerFrom(ctx)
-	filter := store.Filter{Query: in.Query, From: in.From, To: in.To, State: consultation.Phase(in.State), Cursor: in.Cursor, Limit: in.Limit}
+	filter := store.Filter{
+		Query: in.Query, Person: in.Person, Participant: in.Participant, From: in.From, To: in.To, State: consultation.Phase(in.State),
+		Problem: in.Problem, Consent: in.Consent, Cursor: in.Cursor, Limit: in.Limit,
+	}
 	switch auth.Allowed(who.Role, auth.ListConsultations) {
 	case auth.Any:
 	case auth.Own:
@@ -238,6 +245,15 @@ type summary struct {
 	EndedAt      *time.Time           `json:"endedAt,omitempty"`
 	DurationMS   *int64               `json:"durationMs,omitempty"`
 	Awaited      int                  `json:"awaitedSegments,omitempty" doc:"Segments of the recording that have not reached the blob store yet."`
+	Seq          uint64               `json:"seq" doc:"Of the newest event that this answer knows."`
+	Present      int                  `json:"present" doc:"Participants who are there now."`
+	Paused       bool                 `json:"paused,omitempty" doc:"Whether the recording is paused."`
+	Bytes        int64                `json:"bytes" doc:"Of the stored segments."`
+	ExpectedMS   int64                `json:"expectedMs" doc:"Sum of all tracks, once the recording is complete."`
+	RecordedMS   int64                `json:"recordedMs" doc:"What of it is there; the rest are gaps with causes."`
+	Missing      int                  `json:"missingSegments,omitempty"`
+	Problems     []string             `json:"problems" doc:"Stable codes, see docs/read-model.md."`
+	Consents     []string             `json:"consents" doc:"Answers that occur among those who may send: given, refused, withdrawn, none."`
 	Participants []participantSummary `json:"participants"`
 	Archive      *archiveSummary      `json:"archive,omitempty" doc:"The newest version."`
 }
@@ -256,7 +272,9 @@ func (s *Server) summarise(ctx context.Context, c store.Consultation) summary {
 	out := summary{
 		ID: c.ID, Title: c.Title, State: string(c.State), ExternalRef: c.ExternalRef, Policy: string(c.Policy),
 		Language: c.Language, CreatedAt: c.ScheduledAt, StartedAt: c.StartedAt, EndedAt: c.EndedAt,
-		Awaited: len(c.SegmentsPending), Participants: []participantSummary{},
+		Awaited: len(c.SegmentsPending), Missing: len(c.SegmentsMissing), Participants: []participantSummary{}, Seq: c.Seq,
+		Present: c.Present, Paused: c.Paused, Bytes: c.Bytes, ExpectedMS: c.Expected.Milliseconds(), RecordedMS: c.Recorded.Milliseconds(),
+		Problems: c.Problems, Consents: c.Consents,
 	}
 	if c.StartedAt != nil && c.EndedAt != nil {
 		ms := c.EndedAt.Sub(*c.StartedAt).Milliseconds()

@@ -42,7 +42,7 @@ func (s *Server) routeControl(a huma.API) {
 	for _, c := range controls {
 		huma.Register(a, huma.Operation{
 			OperationID: c.id, Method: http.MethodPost, Path: prefix + "/consultations/{id}/" + c.path,
-			Summary: c.summary, DefaultStatus: c.status, Security: bearerOnly,
+			Summary: c.summary, DefaultStatus: c.status, Security: bearerOnly, Extensions: needs(c.action),
 		}, func(ctx context.Context, in *struct {
 			ID     string `path:"id"`
 			Reason string `query:"reason" enum:"examination,private,other" default:"other"`

@@ -61,6 +61,11 @@ func (s *Server) serveArchiveFile(w http.ResponseWriter, r *http.Request) error 
 	if !ok || err != nil || version < 1 || !events.ValidID(id) {
 		return blob.ErrNotFound
 	}
+	if actionFor(file) == auth.ViewArchive {
+		if err := s.mayWatch(r, who, id, version); err != nil {
+			return err
+		}
+	}
 	rendered, err := s.rendered(r.Context(), id, version)
 	if err != nil {
 		return err

@@ -15,15 +15,15 @@ import (
 func (s *Server) routeParticipants(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "invite-participant", Method: http.MethodPost, Path: prefix + "/consultations/{id}/participants",
-		Summary: "Invite one more participant", DefaultStatus: http.StatusCreated, Security: bearerOnly,
+		Summary: "Invite one more participant", DefaultStatus: http.StatusCreated, Security: bearerOnly, Extensions: needs(auth.InviteParticipant),
 	}, s.invite)
 	huma.Register(a, huma.Operation{
 		OperationID: "answer-consent", Method: http.MethodPost, Path: prefix + "/consultations/{id}/participants/{pid}/consent",
-		Summary: "Answer the recording notice", DefaultStatus: http.StatusNoContent, Security: bearerOnly,
+		Summary: "Answer the recording notice", DefaultStatus: http.StatusNoContent, Security: bearerOnly, Extensions: needs(auth.AnswerConsent, auth.AssertConsent),
 	}, s.answerConsent)
 	huma.Register(a, huma.Operation{
 		OperationID: "remove-participant", Method: http.MethodDelete, Path: prefix + "/consultations/{id}/participants/{pid}",
-		Summary: "Remove a participant", DefaultStatus: http.StatusNoContent, Security: bearerOnly,
+		Summary: "Remove a participant", DefaultStatus: http.StatusNoContent, Security: bearerOnly, Extensions: needs(auth.RemoveParticipant),
 	}, s.kick)
 }
 

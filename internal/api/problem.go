@@ -61,6 +61,7 @@ var sentences = []sentence{
 	{auth.ErrEarly, http.StatusUnauthorized, "token_early", "This link is not valid yet. Please come back at the time of your appointment."},
 	{auth.ErrInvalid, http.StatusUnauthorized, "unauthorized", "This link or token is not valid here. Please use the link exactly as you received it."},
 	{errForbidden, http.StatusForbidden, "forbidden", "You are not allowed to do this."},
+	{errReceipt, http.StatusForbidden, "receipt_needed", "Please say for what you watch this recording first."},
 	{consultation.ErrUnknown, http.StatusNotFound, "unknown_consultation", "There is no such consultation."},
 	{store.ErrNotFound, http.StatusNotFound, "unknown_consultation", "There is no such consultation."},
 	{directory.ErrNotFound, http.StatusNotFound, "unknown_consultation", "There is no such consultation."},
@@ -98,6 +99,12 @@ func problemOf(logger *slog.Logger, err error) *Problem {
 		if errors.Is(err, s.err) {
 			return problem(s.status, s.code, s.text)
 		}
+	}
+	var field *store.InvalidError
+	if errors.As(err, &field) {
+		p := problem(http.StatusBadRequest, "invalid", asSentence(field.Reason))
+		p.Fields = []string{"query." + field.Field + ": " + field.Reason}
+		return p
 	}
 	if errors.Is(err, consultation.ErrInvalid) || errors.Is(err, directory.ErrInvalid) || errors.Is(err, store.ErrInvalid) {
 		return problem(http.StatusUnprocessableEntity, "invalid", asSentence(err.Error()))
@@ -137,15 +144,37 @@ func newHumaError(status int, msg string, errs ...error) huma.StatusError {
 			return p
 		}
 	}
+	fields := fieldsOf(errs)
 	code := strings.ReplaceAll(strings.ToLower(http.StatusText(status)), " ", "_")
 	if status == http.StatusUnprocessableEntity || status == http.StatusBadRequest {
 		code = "invalid"
 	}
 	p := problem(status, code, asSentence(msg))
+	p.Fields = fields
+	return p
+}
+
+// newHumaErrorOf is newHumaError for a request: a question with a filter or a cursor that makes no sense is a bad request,
+// while an order that makes none cannot be processed.
+func newHumaErrorOf(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
+	if status == http.StatusUnprocessableEntity && ctx.Method() == http.MethodGet {
+		status = http.StatusBadRequest
+	}
+	return newHumaError(status, msg, errs...)
+}
+
+// fieldsOf says what is wrong with which field, the field first. Values are not repeated: they may be names.
+func fieldsOf(errs []error) []string {
+	var fields []string
 	for _, err := range errs {
-		if err != nil {
-			p.Fields = append(p.Fields, err.Error())
+		var d *huma.ErrorDetail
+		switch {
+		case err == nil:
+		case errors.As(err, &d) && d.Location != "":
+			fields = append(fields, d.Location+": "+d.Message)
+		default:
+			fields = append(fields, err.Error())
 		}
 	}
-	return p
+	return fields
 }

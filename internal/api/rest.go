@@ -3,6 +3,8 @@ package api
 import (
 	"net/http"
 
+	"consilium/internal/auth"
+
 	"github.com/danielgtaylor/huma/v2"
 )
 
@@ -32,35 +34,36 @@ func (s *Server) describeOthers(o *huma.OpenAPI) {
 		return &huma.Param{Name: name, In: "path", Required: true, Schema: &huma.Schema{Type: "string"}}
 	}
 	for _, op := range []*huma.Operation{
+		describeChanges(),
 		{
 			OperationID: "open-session", Method: http.MethodPost, Path: prefix + "/session",
 			Summary:   "Exchange a token for a session cookie that counts on GET and on the WebSocket",
-			Responses: text("The session's role and end."),
+			Responses: text("The session's role and end."), Extensions: needs(),
 		},
 		{
 			OperationID: "signaling", Method: http.MethodGet, Path: prefix + "/signaling",
 			Summary:   "WebSocket of a participant, subprotocol consilium.v1",
-			Responses: text("Switching protocols."),
+			Responses: text("Switching protocols."), Extensions: needs(auth.Join),
 		},
 		{
 			OperationID: "get-archive-file", Method: http.MethodGet,
 			Path:       prefix + "/consultations/{id}/archives/{version}/{file}",
-			Parameters: []*huma.Param{id, param("version"), param("file")}, Security: bearerOnly,
+			Parameters: []*huma.Param{id, param("version"), param("file")}, Security: bearerOnly, Extensions: needs(auth.ViewArchive, auth.ViewManifest),
 			Summary:   "One file of an archive, with ranges: archive.mp4, manifest.json, chapters.vtt, events.vtt, thumbnails.vtt",
 			Responses: text("The file."),
 		},
 		{
-			OperationID: "whip-publish", Method: http.MethodPost, Path: whipPath, Parameters: []*huma.Param{id}, Security: bearerOnly,
+			OperationID: "whip-publish", Method: http.MethodPost, Path: whipPath, Parameters: []*huma.Param{id}, Security: bearerOnly, Extensions: needs(auth.Publish),
 			Summary: "Publish from a device (RFC 9725)", Responses: text("The SDP answer."),
 		},
 		{
 			OperationID: "whip-patch", Method: http.MethodPatch, Path: whipPath + "/{connection}",
-			Parameters: []*huma.Param{id, param("connection")}, Security: bearerOnly,
+			Parameters: []*huma.Param{id, param("connection")}, Security: bearerOnly, Extensions: needs(auth.Publish),
 			Summary: "Trickle candidates or restart ICE (RFC 9725 §4.3)", Responses: text("Nothing, or our fragment."),
 		},
 		{
 			OperationID: "whip-delete", Method: http.MethodDelete, Path: whipPath + "/{connection}",
-			Parameters: []*huma.Param{id, param("connection")}, Security: bearerOnly,
+			Parameters: []*huma.Param{id, param("connection")}, Security: bearerOnly, Extensions: needs(auth.Publish),
 			Summary: "End the publication", Responses: text("Ended."),
 		},
 	} {

@@ -12,6 +12,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"consilium/internal/auth"
@@ -20,6 +22,7 @@ import (
 	"consilium/internal/directory"
 	"consilium/internal/disk"
 	"consilium/internal/events"
+	"consilium/internal/events/appender"
 	"consilium/internal/jobs"
 	"consilium/internal/signaling"
 	"consilium/internal/store"
@@ -39,6 +42,8 @@ type Config struct {
 	// ICEServers are those of one participant who came by a request. They are handed to browsers and, as Link headers, to
 	// WHIP clients. Nil: none.
 	ICEServers func(participant string, r *http.Request) []signaling.ICEServer
+	// Receipts says that people need a receipt to watch (POST …/receipts); devices and calling systems never do.
+	Receipts bool
 }
 
 // Deps are the rooms that a Server works with; all are needed.
@@ -52,6 +57,7 @@ type Deps struct {
 	Jobs      *jobs.Queue
 	Disk      *disk.Watch
 	Auth      *auth.Authority
+	Appender  *appender.Appender
 	Metrics   http.Handler
 	Pages     fs.FS       // the built front end
 	Built     func() bool // whether it was built
@@ -67,6 +73,11 @@ type Server struct {
 	signaling *signaling.Server
 	mux       *http.ServeMux
 	archived  renderedArchives
+	rest      http.Handler // mux behind limits, tags and kept answers
+	buckets   *buckets
+	receipts  *receipts
+	stopping  chan struct{} // closed by StopStreams
+	stopOnce  sync.Once
 }
 
 // projected is how long a write waits until reads show it.
@@ -75,7 +86,7 @@ const projected = 2 * time.Second
 // New wires the routes.
 func New(cfg Config, deps Deps) (*Server, error) {
 	if deps.Manager == nil || deps.Log == nil || deps.Queries == nil || deps.Projector == nil || deps.Directory == nil ||
-		deps.Blobs == nil || deps.Jobs == nil || deps.Disk == nil || deps.Auth == nil || deps.Logger == nil || deps.Now == nil {
+		deps.Blobs == nil || deps.Jobs == nil || deps.Disk == nil || deps.Auth == nil || deps.Appender == nil || deps.Logger == nil || deps.Now == nil {
 		return nil, errors.New("api: a dependency is missing")
 	}
 	if cfg.JoinTTL == 0 {
@@ -84,7 +95,11 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if cfg.ICEServers == nil {
 		cfg.ICEServers = func(string, *http.Request) []signaling.ICEServer { return []signaling.ICEServer{} }
 	}
-	s := &Server{cfg: cfg, deps: deps, mux: http.NewServeMux()}
+	s := &Server{
+		cfg: cfg, deps: deps, mux: http.NewServeMux(), buckets: newBuckets(deps.Now), receipts: newReceipts(deps.Now),
+		stopping: make(chan struct{}),
+	}
+	s.rest = s.limited(conditional(s.idempotent(s.mux)))
 	ws, err := signaling.New(signaling.Config{
 		Identify: s.identify, Explain: s.Explain, ICEServers: cfg.ICEServers, Logger: deps.Logger,
 	}, deps.Manager)
@@ -94,6 +109,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	s.signaling = ws
 	s.routeREST()
 	s.routeFiles()
+	s.routeChanges()
 	s.routeWHIP()
 	s.routePages()
 	s.routeMissing()
@@ -103,6 +119,10 @@ func New(cfg Config, deps Deps) (*Server, error) {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secureHeaders(w.Header())
+	if strings.HasPrefix(r.URL.Path, prefix+"/") {
+		s.rest.ServeHTTP(w, r)
+		return
+	}
 	s.mux.ServeHTTP(w, r)
 }
 
@@ -122,7 +142,7 @@ func secureHeaders(h http.Header) {
 const prefix = "/api/v1"
 
 func (s *Server) routeREST() {
-	huma.NewError = newHumaError
+	huma.NewError, huma.NewErrorWithContext = newHumaError, newHumaErrorOf
 	cfg := huma.DefaultConfig("Consilium", "1")
 	cfg.OpenAPIPath, cfg.DocsPath, cfg.SchemasPath = "/api/openapi", "", ""
 	cfg.CreateHooks = nil // no $schema links in bodies
@@ -131,13 +151,16 @@ func (s *Server) routeREST() {
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
 	}
 	a := humago.New(s.mux, cfg)
-	a.UseMiddleware(s.authenticate)
+	a.UseMiddleware(s.authenticate, s.permitted)
 	s.routeConsultations(a)
 	s.routeParticipants(a)
 	s.routeControl(a)
 	s.routeHistory(a)
 	s.routeArchives(a)
 	s.routeStorage(a)
+	s.routeLanes(a)
+	s.routeReceipts(a)
+	s.routeExports(a)
 	s.describeOthers(a.OpenAPI())
 	s.mux.Handle("POST "+prefix+"/session", http.HandlerFunc(s.openSession))
 	s.mux.Handle("GET "+prefix+"/signaling", s.signaling)

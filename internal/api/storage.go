@@ -13,7 +13,7 @@ import (
 func (s *Server) routeStorage(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "get-storage", Method: http.MethodGet, Path: prefix + "/storage",
-		Summary: "How much room is left", Security: bearerOnly,
+		Summary: "How much room is left", Security: bearerOnly, Extensions: needs(auth.ViewStorage),
 	}, s.storage)
 }
 

@@ -47,6 +47,8 @@ const (
 	RequestArchive     Action = "request an archive"
 	ViewArchive        Action = "watch and download an archive"
 	ViewManifest       Action = "read an archive's manifest and tracks of text"
+	ViewAccess         Action = "see who opened archives and took things out"
+	ExportEvents       Action = "take the events out as a file"
 	Join               Action = "take part in the conference"
 	Publish            Action = "send audio and video"
 	ViewStorage        Action = "see how much storage is left"
@@ -87,7 +89,7 @@ var table = []rule{
 	{action: CreateConsultation, covers: "POST /consultations", may: map[string]Scope{
 		RoleClinician: Any, RoleAdmin: Any, RoleService: Any,
 	}},
-	{action: ListConsultations, covers: "GET /consultations", may: map[string]Scope{
+	{action: ListConsultations, covers: "GET /consultations, GET /changes", may: map[string]Scope{
 		RoleClinician: Own, RolePatient: Own, RoleInterpreter: Own, RoleObserver: Own,
 		RoleCompliance: Any, RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
 	}},
@@ -116,7 +118,7 @@ var table = []rule{
 	{action: ReopenConsultation, covers: "POST /consultations/{id}/reopen", may: map[string]Scope{
 		RoleClinician: Own, RoleService: Any,
 	}},
-	{action: ViewEvents, covers: "GET /consultations/{id}/events", may: map[string]Scope{
+	{action: ViewEvents, covers: "GET /consultations/{id}/events, …/markers, …/lanes", may: map[string]Scope{
 		RoleClinician: Own, RoleCompliance: Any, RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
 	}},
 	{action: ViewTimeline, covers: "GET /consultations/{id}/timeline", may: map[string]Scope{
@@ -128,11 +130,17 @@ var table = []rule{
 	{action: RequestArchive, covers: "POST /consultations/{id}/archives", may: map[string]Scope{
 		RoleClinician: Own, RoleCompliance: Any, RoleAdmin: Any, RoleService: Any,
 	}},
-	{action: ViewArchive, covers: "GET …/archives/{version}/archive.mp4 and its thumbnails", may: map[string]Scope{
+	{action: ViewArchive, covers: "GET …/archives/{version}/archive.mp4 and its thumbnails; POST …/archives/{version}/receipts", may: map[string]Scope{
 		RoleClinician: Own, RoleCompliance: Any, RoleService: Any,
 	}},
 	{action: ViewManifest, covers: "GET …/archives/{version}/manifest.json, chapters.vtt, events.vtt", may: map[string]Scope{
 		RoleClinician: Own, RoleCompliance: Any, RoleAuditor: Any, RoleService: Any,
+	}},
+	{action: ViewAccess, covers: "GET /consultations/{id}/accesses", may: map[string]Scope{
+		RoleCompliance: Any, RoleAuditor: Any, RoleService: Any,
+	}},
+	{action: ExportEvents, covers: "POST /consultations/{id}/exports", may: map[string]Scope{
+		RoleCompliance: Any, RoleAuditor: Any, RoleService: Any,
 	}},
 	{action: Join, covers: "GET /signaling", personal: true, may: map[string]Scope{
 		RoleClinician: Own, RolePatient: Own, RoleInterpreter: Own, RoleObserver: Own,

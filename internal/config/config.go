@@ -68,6 +68,7 @@ type Live struct {
 
 // Recording says how recordings are written.
 type Recording struct {
+	Receipts      bool          `name:"receipts" env:"CONSILIUM_RECEIPTS" help:"People must say for what they watch a recording before they can (a receipt); programs with a token of their own need none."`
 	SegmentLength time.Duration `name:"segment-length" env:"CONSILIUM_SEGMENT_LENGTH" default:"30s" help:"Length after which a recording goes on in a new file, 1s to 10m. At most that much is on this machine's disk alone."`
 }
 

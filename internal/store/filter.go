@@ -28,21 +28,18 @@ func (c *conditions) add(condition string, values ...any) {
 
 func (c *conditions) text() string { return strings.Join(c.all, " and ") }
 
-// where turns f into a condition.
-func (f Filter) where() (sql string, args []any, limit int, err error) {
-	if limit, err = f.limit(); err != nil {
-		return "", nil, 0, err
-	}
+// where turns f into a condition, but for its words.
+func (f Filter) where() (conditions, error) {
 	var c conditions
-	for _, part := range []func(*conditions) error{f.whose, f.when, f.which, f.words} {
+	for _, part := range []func(*conditions) error{f.whose, f.when, f.which} {
 		if err := part(&c); err != nil {
-			return "", nil, 0, err
+			return c, err
 		}
 	}
 	if len(c.all) == 0 {
-		return "", nil, limit, nil
+		c.add("true")
 	}
-	return " where " + c.text(), c.args, limit, nil
+	return c, nil
 }
 
 // whose bounds the list to what the asker may see or asks for by id.
@@ -111,26 +108,26 @@ func (f Filter) which(c *conditions) error {
 	return nil
 }
 
-// words are searches in texts.
-func (f Filter) words(c *conditions) error {
-	terms, err := termsOf("query", f.Query)
-	if err != nil {
-		return err
+// words are searches in texts, one after the other: of title, reference and names together (query), and of one name
+// (person). They are empty when nothing is searched for.
+func (f Filter) words(c *conditions) (query, person string, err error) {
+	search := func(field, text, column string) (string, error) {
+		terms, err := termsOf(field, text)
+		if err != nil || len(terms) == 0 {
+			return "", err
+		}
+		all := conditions{args: c.args}
+		for _, term := range terms {
+			all.add(column+" "+match(term), term)
+		}
+		c.args = all.args
+		return all.text(), nil
 	}
-	for _, term := range terms {
-		c.add("d.search "+match(term), term)
+	if query, err = search("query", f.Query, "d.search"); err != nil {
+		return "", "", err
 	}
-	if terms, err = termsOf("person", f.Person); err != nil || len(terms) == 0 {
-		return err
-	}
-	var named conditions
-	named.args = c.args
-	for _, term := range terms {
-		named.add("n.search "+match(term), term)
-	}
-	c.args = named.args
-	c.all = append(c.all, "exists (select from directory.participants n where n.consultation = c.id and "+strings.Join(named.all, " and ")+")")
-	return nil
+	person, err = search("person", f.Person, "n.search")
+	return query, person, err
 }
 
 // match is how a folded text is compared with a term. Part of a word is enough, but for one or two letters, which would

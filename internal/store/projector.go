@@ -63,10 +63,13 @@ type Projector struct {
 	logger  *slog.Logger
 	metrics *metrics
 
-	mu     sync.Mutex    // guards what follows; never held while calling out
-	at     uint64        // stream sequence up to which the rows go, as far as this process knows
-	moved  chan struct{} // closed and replaced whenever at grows
-	failed error         // why Run is not following at the moment, nil when it is
+	mu    sync.Mutex    // guards what follows; never held while calling out
+	at    uint64        // stream sequence up to which the rows go, as far as this process knows
+	moved chan struct{} // closed and replaced whenever at grows
+	// What has changed lately, in the order of the log, and the position from which on that is complete.
+	changes []change
+	since   uint64
+	failed  error // why Run is not following at the moment, nil when it is
 }
 
 // NewProjector works on a database that has all migrations. The caller closes the pool.
@@ -242,7 +245,7 @@ func (p *Projector) compare(ctx context.Context) (at position, info events.Info,
 func (p *Projector) commit(ctx context.Context, created time.Time, batch []events.Stored) error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Step)
 	defer cancel()
-	began, last := time.Now(), batch[len(batch)-1].Stream
+	began, last, whole := time.Now(), batch[len(batch)-1].Stream, batch
 	var unknown int64
 	err := pgx.BeginFunc(ctx, p.pool, func(tx pgx.Tx) error {
 		// Rows and position are lost together or not at all, so waiting for the disk would protect nothing.
@@ -277,7 +280,7 @@ func (p *Projector) commit(ctx context.Context, created time.Time, batch []event
 	p.metrics.projected.Add(float64(len(batch)))
 	p.metrics.unknown.Add(float64(unknown))
 	p.metrics.batch.Observe(time.Since(began).Seconds())
-	p.advance(last)
+	p.advance(last, whole)
 	return nil
 }
 
@@ -355,12 +358,17 @@ func (p *Projector) restart(at uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.failed = nil
+	if at != p.at || len(p.changes) == 0 {
+		p.forgetLocked(at)
+	}
 	p.setPositionLocked(at)
 }
 
-func (p *Projector) advance(to uint64) {
+// advance says that the rows go up to stream sequence to, by these events.
+func (p *Projector) advance(to uint64, batch []events.Stored) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.noteLocked(batch)
 	if to > p.at {
 		p.setPositionLocked(to)
 	}

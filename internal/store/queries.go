@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -169,34 +170,52 @@ func NewQueries(pool *pgxpool.Pool) *Queries {
 	return &Queries{pool: pool}
 }
 
-const selectConsultations = `
+// listColumns are read from c, d and a, which listJoins puts together.
+const (
+	listColumns = `
 	select c.id::text, c.state, c.policy, c.layout, c.language, coalesce(d.title, ''), coalesce(d.external_ref, ''),
 		coalesce(d.time_zone, 'UTC'), c.paused, c.scheduled_at, c.started_at, c.ended_at, c.end_reason, c.completed_at,
 		c.participants, c.present, c.segments_stored, c.pending, c.missing, c.bytes, c.seq, c.problems, c.consents,
 		c.expected_ms * 1000000, c.recorded_ms * 1000000, c.held_at,
-		a.version, a.state, a.code, a.layout, a.profile, a.requested_at, a.started_at, a.finished_at, a.key, a.bytes, a.duration_ms
-	from readmodel.consultations c
+		a.version, a.state, a.code, a.layout, a.profile, a.requested_at, a.started_at, a.finished_at, a.key, a.bytes, a.duration_ms`
+	listJoins = `
 	left join directory.consultations d on d.id = c.id
 	left join lateral (
 		select * from readmodel.archives a where a.consultation = c.id order by a.version desc limit 1
 	) a on true`
+	selectConsultations = listColumns + " from readmodel.consultations c" + listJoins
+)
+
+// glance is how many of the newest consultations a search looks through one by one before it asks the index of words.
+// What occurs often is found there at once, sorted already; what does not occur often enough to fill a page is rare, and
+// then the index gives few rows to sort. No search has to rely on a guess of how often its words occur.
+const glance = 4000
 
 // List gives one page of the consultations that f chooses. The error wraps ErrInvalid when f cannot be followed.
 func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
-	sql, args, limit, err := f.statement()
+	limit, err := f.limit()
+	if err != nil {
+		return Page{}, err
+	}
+	statements, args, err := f.statements(limit)
 	if err != nil {
 		return Page{}, err
 	}
 	page := Page{Items: []Consultation{}}
 	err = q.read(ctx, func(tx pgx.Tx) error {
-		// Planned anew each time: which index is the right one depends on the words.
-		rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
-		if err != nil {
-			return err
-		}
-		found, err := pgx.CollectRows(rows, scanListed)
-		if err != nil {
-			return err
+		var found []listed
+		for _, sql := range statements {
+			// Planned anew each time: which index is the right one depends on the words.
+			rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
+			if err != nil {
+				return err
+			}
+			if found, err = pgx.CollectRows(rows, scanListed); err != nil {
+				return err
+			}
+			if len(found) > limit {
+				break
+			}
 		}
 		if len(found) > limit {
 			found = found[:limit]
@@ -213,10 +232,39 @@ func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
 	return page, nil
 }
 
-// statement reads one row more than limit, to know whether there are more.
-func (f Filter) statement() (sql string, args []any, limit int, err error) {
-	where, args, limit, err := f.where()
-	return selectConsultations + where + fmt.Sprintf(" order by c.held_at desc, c.id desc limit %d", limit+1), args, limit, err
+// statements are tried one after the other until one fills a page; the last one knows all. Each reads one row more than
+// limit, to know whether there are more.
+func (f Filter) statements(limit int) (all []string, args []any, err error) {
+	c, err := f.where()
+	if err != nil {
+		return nil, nil, err
+	}
+	query, person, err := f.words(&c)
+	if err != nil {
+		return nil, nil, err
+	}
+	order := fmt.Sprintf(" order by c.held_at desc, c.id desc limit %d", limit+1)
+	if query == "" && person == "" {
+		return []string{selectConsultations + " where " + c.text() + order}, c.args, nil
+	}
+	var here, found, in []string
+	if query != "" {
+		here = append(here, query)
+		found = append(found, "texts as materialized (select d.id from directory.consultations d where "+query+")")
+		in = append(in, "c.id in (select id from texts)")
+	}
+	if person != "" {
+		here = append(here, "exists (select from directory.participants n where n.consultation = c.id and "+person+")")
+		found = append(found, "people as materialized (select n.consultation from directory.participants n where "+person+")")
+		in = append(in, "c.id in (select consultation from people)")
+	}
+	newest := fmt.Sprintf(" from (select * from readmodel.consultations c where %s order by c.held_at desc, c.id desc limit %d) c", c.text(), glance)
+	// The page is chosen by ids and times alone; what it shows is read for its rows only.
+	top := "top as materialized (select c.id from readmodel.consultations c where " + c.text() + " and " + strings.Join(in, " and ") + order + ")"
+	return []string{
+		listColumns + newest + listJoins + " where " + strings.Join(here, " and ") + order,
+		"with " + strings.Join(append(found, top), ", ") + selectConsultations + " where c.id in (select id from top) order by c.held_at desc, c.id desc",
+	}, c.args, nil
 }
 
 // addPeople fills in who takes part.
@@ -332,7 +380,11 @@ func (q *Queries) Archives(ctx context.Context, id string) ([]Archive, error) {
 	return all, nil
 }
 
+// beginRead tells the planner of a database that is not ours what is true of any disk today, and that no question here is
+// worth compiling.
+const beginRead = "begin isolation level repeatable read read only; set local random_page_cost = 1.1; set local jit = off"
+
 // read runs several queries on one state of the database.
 func (q *Queries) read(ctx context.Context, f func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, f)
+	return pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{BeginQuery: beginRead}, f)
 }

@@ -40,7 +40,10 @@ func (p *Projector) Rebuild(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rebuild the read model: %w", err)
 	}
-	p.advance(at.seq)
+	p.mu.Lock()
+	p.forgetLocked(at.seq)
+	p.mu.Unlock()
+	p.advance(at.seq, nil)
 	p.logger.InfoContext(ctx, "read model rebuilt", "events", at.seq, "unknown", at.unknown, "duration", time.Since(began))
 	return nil
 }

@@ -166,11 +166,14 @@ func TestPlans(t *testing.T) {
 		{"one participant", Filter{Participant: s.id(7, 1).String()}, "participants_id"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			sql, args, _, err := tt.filter.statement()
+			all, args, err := tt.filter.statements(DefaultLimit)
 			if err != nil {
 				t.Fatal(err)
 			}
-			wantIndex(t, b, tt.index, sql, args...)
+			wantIndex(t, b, tt.index, all[len(all)-1], args...)
+			if len(all) > 1 {
+				wantIndex(t, b, "consultations_held_at", all[0], args...)
+			}
 		})
 	}
 	t.Run("a page of events", func(t *testing.T) {
