@@ -37,6 +37,7 @@ const limit = 20 * time.Second
 type house struct {
 	t       *testing.T
 	log     *logtest.Memory
+	door    *door  // through which everything is appended to it
 	blobs   string // folder of the blob store
 	spool   string // folder of the recorders
 	manager *conference.Manager
@@ -54,9 +55,10 @@ func (names) SheetOf(_ context.Context, id string, roles map[string]string) ([]b
 // open starts a house; shape changes its configuration.
 func open(t *testing.T, shape func(*conference.Config)) *house {
 	t.Helper()
-	h := &house{t: t, log: logtest.NewMemory(), blobs: filepath.Join(t.TempDir(), "blobs"), spool: filepath.Join(t.TempDir(), "spool")}
+	h := &house{t: t, log: logtest.NewMemory(), door: &door{}, blobs: filepath.Join(t.TempDir(), "blobs"), spool: filepath.Join(t.TempDir(), "spool")}
 	began := time.Now()
 	wall := began.Round(0).UTC()
+	h.door.Log = h.log
 	now := func() time.Time { return wall.Add(time.Since(began)) }
 	logger := slog.New(slog.DiscardHandler)
 	if os.Getenv("CONFERENCE_LOG") != "" {
@@ -79,7 +81,7 @@ func open(t *testing.T, shape func(*conference.Config)) *house {
 		shape(&cfg)
 	}
 	h.manager, err = conference.New(cfg, conference.Deps{
-		Log: h.log, Appender: appender.New(h.log, logger, nil), SFU: sw, Spool: sp, Blobs: blobs, Directory: names{},
+		Log: h.log, Appender: appender.New(h.door, logger, nil), SFU: sw, Spool: sp, Blobs: blobs, Directory: names{},
 		Now: now, Logger: logger,
 	})
 	if err != nil {
