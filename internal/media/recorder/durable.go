@@ -19,6 +19,7 @@ func writeSidecar(dir string, s media.Segment) error {
 	}
 	path := filepath.Join(dir, s.SidecarName())
 	if err := writeSynced(path+temporary, append(b, '\n')); err != nil {
+		_ = os.Remove(path + temporary) // a full disk leaves half of it; what stays is swept at the next start
 		return fmt.Errorf("write sidecar of %s: %w", s.ID, err)
 	}
 	if err := os.Rename(path+temporary, path); err != nil {
