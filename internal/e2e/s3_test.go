@@ -60,4 +60,11 @@ func TestAConsultationIsKeptInAnObjectStore(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(p.Data, "blobs")); err == nil {
 		t.Error("there is a folder of blobs as well")
 	}
+	copied := filepath.Join(t.TempDir(), "backup")
+	t.Log(p.Command("backup", "--to", copied))
+	for _, s := range m.Segments {
+		if found, err := filepath.Glob(filepath.Join(copied, "blobs", "c", c.ID, "segments", s.ID+".*")); err != nil || len(found) != 2 {
+			t.Errorf("of segment %s the back-up has %v", s.ID, found)
+		}
+	}
 }
