@@ -303,10 +303,12 @@ type chromiumCall struct {
 	opening time.Duration // when Chromium's first segment was opened
 	shots   map[int][]simpeer.Shot
 	beeps   map[int][]time.Duration
+	shown   timelineParticipant // Chromium, in the timeline
 }
 
-// holdChromiumCall holds and records the consultation, for twenty seconds from the first segment of Chromium on.
-func holdChromiumCall(t *testing.T) chromiumCall {
+// holdChromiumCall holds and records the consultation: from the first segment of Chromium on what talk does, which takes
+// as long as it takes. What prepares is done before the page is opened.
+func holdChromiumCall(t *testing.T, talk func(*testenv.Chromium), prepare ...func(*testenv.Chromium) error) chromiumCall {
 	t.Helper()
 	call := chromiumCall{specs: [2]simpeer.Spec{simpeer.Someone(0), simpeer.Someone(1)}}
 	must := func(err error) {
@@ -330,9 +332,12 @@ func holdChromiumCall(t *testing.T) chromiumCall {
 	chromium := testenv.NewChromium(t, testenv.ChromiumOptions{Video: camera, Audio: microphone})
 	_, err = chromedp.Call(chromium.Context, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watchCapture})
 	must(err)
+	for _, p := range prepare {
+		must(p(chromium))
+	}
 	enter(chromium.Page, doctor.JoinURL)
 	opened := service.waitEvent(c.ID, events.TypeSegmentOpened, doctor.ID, 20*time.Second)
-	time.Sleep(20 * time.Second) // the length of the consultation, nothing is waited for
+	talk(chromium)
 	chromium.Evaluate("capturedSoFar()", &call.saw)
 	service.end(c.ID)
 	if call.saw.Asked != 1 || len(call.saw.Errors) > 0 {
@@ -343,6 +348,7 @@ func holdChromiumCall(t *testing.T) chromiumCall {
 	if a.State != "ready" {
 		t.Fatalf("archive: %+v", a)
 	}
+	call.shown = service.timeline(c.ID).of(t, doctor.ID)
 	file := service.download(a.VideoURL)
 	start, length := span(service.events(c.ID))
 	call.start, call.opening, call.other = start, opened.Time.Sub(start), before(simulated.Sent(), start.Add(length))
@@ -358,7 +364,9 @@ func holdChromiumCall(t *testing.T) chromiumCall {
 // two are not captured at the same time. So the page's own capture is measured too, and what it is off in a second is
 // subtracted from what the archive is off in that second.
 func TestChromiumSync(t *testing.T) {
-	call := holdChromiumCall(t)
+	call := holdChromiumCall(t, func(*testenv.Chromium) {
+		time.Sleep(20 * time.Second) // the length of the consultation, nothing is waited for
+	})
 	spec := call.specs[0]
 	shots, beeps := call.shots[spec.Who], call.beeps[spec.Tone]
 	if len(shots) == 0 {

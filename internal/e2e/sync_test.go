@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"consilium/internal/events"
+	"consilium/internal/media"
 	"consilium/internal/simpeer"
 	"consilium/internal/testenv"
 )
@@ -91,10 +92,17 @@ func span(all []events.Stored) (start time.Time, length time.Duration) {
 	return start, end.Sub(start)
 }
 
+// doctorsPlan is what happens to the doctor of TestMeasureSync: the RTP time of the sound stands still for a while.
+var doctorsPlan = simpeer.Plan{
+	Name:    "a microphone off its sender, jitter and loss",
+	Network: simpeer.Network{VideoDelay: 100 * time.Millisecond, AudioDelay: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.01},
+	Actions: []simpeer.Action{{At: 9500 * time.Millisecond, Do: simpeer.Detach, Kind: media.Audio, For: 2 * time.Second}},
+}
+
 // TestMeasureSync holds a consultation of three simulated participants whose clocks are known and wrong, one of whom
 // drops out and comes back, and measures in the decoded archive how well everything fits together. Their packets are
 // delayed on the way to the server and not on the way back: what differs there between two participants cannot be known
-// by anybody and is part of what is measured.
+// by anybody and is part of what is measured. TestSyncMatrix is the long form.
 func TestMeasureSync(t *testing.T) {
 	p := testenv.StartProduct(t, testenv.ProductOptions{})
 	service := as(t, p, "service")
@@ -102,14 +110,16 @@ func TestMeasureSync(t *testing.T) {
 		person{Name: "Dr A", Role: "clinician", Consent: true}, person{Name: "Pat B", Role: "patient", Consent: true},
 		person{Name: "Camera", Role: "device", For: []string{"Pat B"}, Consent: true})
 	specs := []simpeer.Spec{simpeer.Someone(0), simpeer.Someone(1).Portrait(), simpeer.Someone(2)}
+	began := time.Now()
 	options := []simpeer.Options{
-		{Media: made(t, specs[0]), Network: simpeer.Network{VideoDelay: 100 * time.Millisecond, AudioDelay: 20 * time.Millisecond}},
+		doctorsPlan.Shape(simpeer.Options{Media: made(t, specs[0])}),
 		{
 			Media: made(t, specs[1]), Clocks: simpeer.Clocks{WallError: 700 * time.Millisecond, AudioPPM: 100, VideoPPM: -50},
 			Network: simpeer.Network{VideoDelay: 20 * time.Millisecond, AudioDelay: 20 * time.Millisecond, Duplicate: 0.02, Reorder: 0.02},
 		},
 		{Media: made(t, specs[2]), Clocks: simpeer.Clocks{WallError: -1300 * time.Millisecond}},
 	}
+	options[0].Clocks.Began = began
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	people := make([]*simpeer.Participant, 3)
@@ -158,6 +168,7 @@ func TestMeasureSync(t *testing.T) {
 	for _, one := range people {
 		sent = append(sent, before(one.Sent(), start.Add(length)))
 	}
+	sent[0] = sent[0].Outside(began, doctorsPlan.Holes())
 	r := simpeer.Measure(start, sent, shots, beeps)
 	t.Logf("%s", table(r, sent, a, length))
 
