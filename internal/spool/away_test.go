@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"consilium/internal/blob"
+	"consilium/internal/events"
 	"consilium/internal/media"
 	"consilium/internal/testenv"
 )
@@ -42,13 +43,15 @@ func TestALocalFileStaysUntilTheStoreGivesTheVeryBytesBack(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		damage func(path string) error
+		more   string // parameters of the bucket
 	}{
-		{"half of it is lost", func(path string) error { return os.Truncate(path, 20_000) }},
-		{"one bit is another", func(path string) error { return flip(path, 12_345) }},
-		{"all of it is lost", os.Remove},
+		{"half of it is lost", func(path string) error { return os.Truncate(path, 20_000) }, unchecked},
+		{"one bit is another", func(path string) error { return flip(path, 12_345) }, unchecked},
+		{"one bit is another and the store's own checksum tells", func(path string) error { return flip(path, 12_345) }, ""},
+		{"all of it is lost", os.Remove, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bucket := "rot-" + strings.ReplaceAll(tt.name, " ", "-")
+			bucket := "rot-" + events.NewID()
 			server.Bucket(t, bucket)
 			y := newYard(t)
 			reg := prometheus.NewRegistry()
@@ -66,7 +69,7 @@ func TestALocalFileStaysUntilTheStoreGivesTheVeryBytesBack(t *testing.T) {
 					}
 				}
 			})
-			y.onS3(testenv.BucketURL(bucket, proxy))
+			y.onS3(testenv.BucketURL(bucket, proxy) + tt.more)
 			y.run(func(s *Spool) { s.Add(seg) }, nothingPending)
 			if got := y.blob(Key(seg)); len(got) != 40_000 || len(y.left()) != 0 || len(y.stored) != 1 {
 				t.Errorf("the store has %d bytes; announced %v, left %v", len(got), y.stored, y.left())
@@ -77,6 +80,9 @@ func TestALocalFileStaysUntilTheStoreGivesTheVeryBytesBack(t *testing.T) {
 		})
 	}
 }
+
+// unchecked is for stores that keep no checksum of their own: what is read is only held against what was sealed.
+const unchecked = "&response_checksum_validation=when_required"
 
 func flip(path string, at int64) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
