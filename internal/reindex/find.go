@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"consilium/internal/blob"
 	"consilium/internal/events"
@@ -200,7 +201,9 @@ func (r *run) sidecar(id string, open func() (io.ReadCloser, error)) (media.Segm
 		return unusable("its sidecar names no participant or track")
 	case !slices.Contains([]media.Codec{media.VP8, media.VP9, media.AV1, media.H264, media.Opus}, s.Codec):
 		return unusable("its codec is not known")
-	case s.Arrival.IsZero() || s.Frames <= 0 || s.LastRTP < s.FirstRTP || s.SHA256 == "":
+	case !plausible(s.Arrival):
+		return unusable("its time makes no sense")
+	case s.Frames <= 0 || s.LastRTP < s.FirstRTP || s.SHA256 == "":
 		return unusable("it was never closed")
 	}
 	s.Source, s.OpenReason, s.CloseReason = plainSource(s.Source), plainReason(s.OpenReason), plainReason(s.CloseReason)
@@ -215,6 +218,12 @@ func plainReason(s string) string {
 		return s
 	}
 	return events.ReasonUnknown
+}
+
+// plausible says whether a time can be one of a recording, or of a sender's clock, however wrong that is. Others have no
+// form in JSON once they are moved a little.
+func plausible(t time.Time) bool {
+	return t.Year() >= 1900 && t.Year() <= 2200
 }
 
 // maxSidecar bounds what is read of a sidecar; real ones have some kilobytes.

@@ -162,7 +162,8 @@ func anchors(s media.Segment, seen map[observation]bool) []events.Anchor {
 	var fresh []events.Anchor
 	for _, a := range s.Anchors {
 		o := observation{s.SSRC, a.Kind, a.RTP, a.Arrival.UnixNano()}
-		if seen[o] || !slices.Contains([]string{media.AnchorSR, media.AnchorACT, media.AnchorArrival}, a.Kind) {
+		known := slices.Contains([]string{media.AnchorSR, media.AnchorACT, media.AnchorArrival}, a.Kind)
+		if seen[o] || !known || !plausible(a.Arrival) || !a.NTP.IsZero() && !plausible(a.NTP) {
 			continue
 		}
 		seen[o] = true
