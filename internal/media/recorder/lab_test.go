@@ -161,6 +161,14 @@ func (l *lab) play(packets []sent) {
 	}
 }
 
+// playAsArrived hands packets over in their order; those that say they arrived earlier than the one before come with it.
+func (l *lab) playAsArrived(packets []sent) {
+	for _, p := range packets {
+		l.until(p.at)
+		l.rec.RTP(p.pkt, l.began.Add(p.at))
+	}
+}
+
 // until lets time pass.
 func (l *lab) until(at time.Duration) {
 	if d := at - time.Since(l.began); d > 0 {

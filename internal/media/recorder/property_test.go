@@ -152,6 +152,69 @@ func TestAudioIsWhatTheOracleSays(t *testing.T) {
 	}
 }
 
+// redundantly is what the switch passes on of audio with redundancy: of each packet that came, the one or two before it
+// that had not, in front of it and as if they had taken as long as it, and every packet once.
+func redundantly(all, came []sent, depth int, step time.Duration) []sent {
+	came = slices.Clone(came)
+	slices.SortStableFunc(came, func(a, b sent) int { return int(a.at - b.at) })
+	seen := map[uint16]bool{}
+	var out []sent
+	for _, c := range came {
+		if seen[c.pkt.SequenceNumber] {
+			continue
+		}
+		seen[c.pkt.SequenceNumber] = true
+		n := int(c.pkt.SequenceNumber - all[0].pkt.SequenceNumber)
+		for d := min(depth, n); d > 0; d-- {
+			if before := all[n-d].pkt; !seen[before.SequenceNumber] && len(out) > 0 {
+				seen[before.SequenceNumber] = true
+				out = append(out, sent{at: c.at - time.Duration(d)*step, pkt: before})
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// Loss, doubling, delay and redundancy over several rotations: every packet that came or was restored in time is in
+// exactly one file, and silence stands for every other.
+func TestRedundantAudioOverRotationsIsWhatTheOracleSays(t *testing.T) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 4
+	}
+	voice := sound(t, 500)
+	for seed := range rounds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(uint64(seed), 7))
+			s := newSender(media.Opus)
+			s.seq, s.ts = uint16(rng.Uint32()), rng.Uint32()
+			first := int64(s.ts)
+			const window, step, rotate = 200 * time.Millisecond, 20 * time.Millisecond, 3 * time.Second
+			all := s.send(time.Second, voice...)
+			// The beginning is calm: which packet is the first one is another test's question.
+			lossy := slices.Concat(all[:5], network(rng, all[5:], 0.1*rng.Float64(), 0.2*rng.Float64(), 0.05*rng.Float64(), window))
+			came := redundantly(all, lossy, 1+rng.IntN(2), step)
+			ok := inTime(all, came, window)
+			begin, end := slices.Index(ok, true), len(ok)
+			for !ok[end-1] {
+				end--
+			}
+			expected := filled(first, voice, func(i int) bool { return !ok[i] })[begin:end]
+			l := inLab(t, Config{Rotate: rotate, KeyframeAt: rotate}, audioTrack, func(l *lab) { l.playAsArrived(came) })
+			sameContent(t, expected, slices.Concat(l.contents()...))
+			if n := len(l.reasons()); n < 3 || n > 4 {
+				t.Errorf("10 s cut every 3 s are %d files: %v", n, l.reasons())
+			}
+			for i, s := range reportsOf[Sealed](l)[1:] {
+				if before := reportsOf[Sealed](l)[i]; s.FirstRTP != before.EndRTP {
+					t.Errorf("a file ends at %d and the next begins at %d", before.EndRTP, s.FirstRTP)
+				}
+			}
+		})
+	}
+}
+
 // FuzzPipeline feeds packets of arbitrary bytes, numbers and times: nothing may panic, and every file must be whole.
 func FuzzPipeline(f *testing.F) {
 	for i, c := range []media.Codec{media.VP8, media.VP9, media.AV1, media.H264, media.Opus} {

@@ -38,7 +38,7 @@ type overrun struct {
 }
 
 // batchWindow is how long packets gather before they are looked at.
-const batchWindow = 20 * time.Millisecond
+const batchWindow = 50 * time.Millisecond
 
 func newQueue(limit int) *queue {
 	q := &queue{wake: make(chan struct{}, 1), batch: time.NewTimer(time.Hour), limit: limit}
