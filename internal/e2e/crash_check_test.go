@@ -84,9 +84,19 @@ type kept struct {
 // at is when in the file a frame is shown.
 func (k kept) at(rtp int64) time.Duration { return media.RTPDuration(rtp-k.FirstRTP, k.ClockRate) }
 
-// examine holds a completed consultation against all that was sent and said. It waits for the archive if it is to look
-// at that too.
-func (w *ward) examine(all []events.Stored, archive bool) toll {
+// examine holds a completed consultation against all that was sent and said, its archive too.
+func (w *ward) examine(all []events.Stored) toll {
+	w.t.Helper()
+	w.checkSpool()
+	result, _ := w.examineFiles(all)
+	w.checkArchive(w.timeline())
+	result.archives++
+	w.t.Logf("%s", result)
+	return result
+}
+
+// examineFiles is examine without the archive.
+func (w *ward) examineFiles(all []events.Stored) (toll, []kept) {
 	w.t.Helper()
 	w.checkHistory()
 	w.checkPromises(all)
@@ -96,16 +106,17 @@ func (w *ward) examine(all []events.Stored, archive bool) toll {
 	for _, f := range files {
 		result.frames += len(f.times)
 	}
-	var tl timeline.Timeline
-	w.service.call("GET", "/consultations/"+w.c.ID+"/timeline", nil, 200, &tl)
+	tl := w.timeline()
 	w.checkShown(tl, files)
 	w.checkAccounts(tl, all)
-	if archive {
-		w.checkArchive(tl)
-		result.archives++
-	}
-	w.t.Logf("%s", result)
-	return result
+	return result, files
+}
+
+// timeline is what the archive has to show.
+func (w *ward) timeline() (tl timeline.Timeline) {
+	w.t.Helper()
+	w.service.call("GET", "/consultations/"+w.c.ID+"/timeline", nil, 200, &tl)
+	return tl
 }
 
 // checkHistory wants every event that anybody outside has seen to be there, byte for byte, in one unbroken chain.
@@ -191,11 +202,18 @@ func (w *ward) checkFiles(all []events.Stored) []kept {
 	}
 	slices.SortFunc(files, func(a, b kept) int { return cmp.Compare(a.ID, b.ID) })
 	decodeAll(w.t, filepath.Join(w.p.Data, "blobs"), files)
-	left, err := filepath.Glob(filepath.Join(w.p.Data, "spool", w.c.ID, "*"))
-	if err != nil || len(left) > 0 {
-		w.t.Errorf("left in the spool: %v, %v", left, err)
-	}
 	return files
+}
+
+// checkSpool wants nothing to be left on its way.
+func (w *ward) checkSpool() {
+	w.t.Helper()
+	var left []string
+	await(w.t, 10*time.Second, func() string { return fmt.Sprint("the spool is empty: ", left) }, func() (empty bool) {
+		var err error
+		left, err = filepath.Glob(filepath.Join(w.p.Data, "spool", w.c.ID, "*"))
+		return err == nil && len(left) == 0
+	})
 }
 
 // readBlob reads a stored segment and holds it against what the log says of it.

@@ -81,7 +81,7 @@ func killed(t *testing.T, p *testenv.Product, seed uint64, times int) toll {
 		w.wait(1500 * time.Millisecond)
 	}
 	all := w.finish()
-	return w.examine(all, true)
+	return w.examine(all)
 }
 
 // some chooses n of m, in their order.

@@ -252,7 +252,7 @@ func follow(t testing.TB, p *testenv.Product, id string) *witness {
 	t.Helper()
 	w := &witness{}
 	ctx, cancel := context.WithCancel(context.Background())
-	log, err := natslog.Connect(ctx, natslog.Config{DataDir: p.Data, Name: "witness"})
+	log, err := natslog.Connect(ctx, whereLog(t, p))
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -26,6 +26,8 @@ const readyTimeout = 90 * time.Second
 type ProductOptions struct {
 	Env  []string // further settings for both processes, "CONSILIUM_…=…"; a later one wins
 	Args []string // further arguments of `live serve`
+	// Data is a data folder that is there and that somebody else removes. Empty: one of its own.
+	Data string
 	// Under is a program with its arguments that live is run by, a tracer for example. Live is that program then.
 	Under []string
 	// NoStitcher leaves the stitcher out; StartStitcher starts it later.
@@ -52,19 +54,10 @@ type Product struct {
 // and without a data race; a test that failed shows what they wrote.
 func StartProduct(t testing.TB, o ProductOptions) *Product {
 	t.Helper()
-	// PostgreSQL runs as another user when the test runs as root: that user must be able to reach the folder.
-	data, err := os.MkdirTemp("", "consilium-test-")
-	if err == nil {
-		err = os.Chmod(data, 0o711)
+	data := o.Data
+	if data == "" {
+		data = dataFolder(t)
 	}
-	if err != nil {
-		t.Fatalf("make a data folder: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(data); err != nil {
-			t.Errorf("remove the data folder: %v", err)
-		}
-	})
 	listen := fmt.Sprintf("127.0.0.1:%d", FreePort(t))
 	p := &Product{URL: "http://" + listen, Data: data, t: t, bin: Programs(t), args: o.Args, under: o.Under}
 	p.env = append(withoutSettings(os.Environ()),
@@ -80,6 +73,25 @@ func StartProduct(t testing.TB, o ProductOptions) *Product {
 		p.StartStitcher()
 	}
 	return p
+}
+
+// dataFolder makes a folder that goes away with the test.
+func dataFolder(t testing.TB) string {
+	t.Helper()
+	// PostgreSQL runs as another user when the test runs as root: that user must be able to reach the folder.
+	data, err := os.MkdirTemp("", "consilium-test-")
+	if err == nil {
+		err = os.Chmod(data, 0o711)
+	}
+	if err != nil {
+		t.Fatalf("make a data folder: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(data); err != nil {
+			t.Errorf("remove the data folder: %v", err)
+		}
+	})
+	return data
 }
 
 // StartLive starts live and waits until it is ready. Use it to start live again after it was stopped or killed.
