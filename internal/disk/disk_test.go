@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,12 +20,24 @@ const gb = int64(1) << 30
 
 // tank is a place of any size.
 type tank struct {
+	mu    sync.Mutex // guards what follows
 	space Space
 	err   error
 }
 
 func (k *tank) place(name string) Place {
-	return Place{Name: name, Space: func(context.Context) (Space, error) { return k.space, k.err }}
+	return Place{Name: name, Space: func(context.Context) (Space, error) {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return k.space, k.err
+	}}
+}
+
+// set changes what the place says from now on.
+func (k *tank) set(free int64, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.space.Free, k.err = free, err
 }
 
 func newWatch(t *testing.T, cfg Config) *Watch {
@@ -87,7 +100,7 @@ func TestTheWorstPlaceCountsAndFlickerDoesNot(t *testing.T) {
 		go func() { ended <- w.Run(ctx) }()
 		step := func(free int64, want Level) {
 			t.Helper()
-			data.space.Free = free
+			data.set(free, nil)
 			time.Sleep(6 * time.Second)
 			if got := w.Level(); got != want {
 				t.Errorf("with %d free: %s, want %s", free, got, want)
@@ -98,9 +111,9 @@ func TestTheWorstPlaceCountsAndFlickerDoesNot(t *testing.T) {
 		step(3*gb, Low)
 		step(10*gb+1, Low)
 		step(20*gb, Fine)
-		log.space.Free = gb / 10
+		log.set(gb/10, nil)
 		step(20*gb, Full)
-		log.err = errors.New("the log is away")
+		log.set(0, errors.New("the log is away"))
 		step(20*gb, Full) // what cannot be asked keeps what it was
 		cancel()
 		if err := <-ended; err != nil {
