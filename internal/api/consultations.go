@@ -261,7 +261,7 @@ type summary struct {
 type participantSummary struct {
 	ID       string     `json:"id"`
 	Name     string     `json:"name"`
-	Role     string     `json:"role"`
+	Role     string     `json:"role" enum:"clinician,patient,interpreter,observer,device"`
 	Present  bool       `json:"present"`
 	JoinedAt *time.Time `json:"joinedAt,omitempty"`
 	Consent  string     `json:"consent,omitempty" enum:"given,refused,withdrawn,"`

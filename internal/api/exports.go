@@ -30,7 +30,7 @@ const (
 
 func (s *Server) routeExports(a huma.API) {
 	huma.Register(a, huma.Operation{
-		OperationID: "export", Method: http.MethodPost, Path: prefix + "/consultations/{id}/exports",
+		OperationID: "export-events", Method: http.MethodPost, Path: prefix + "/consultations/{id}/exports",
 		Summary: "Take the events out as a file, which becomes an event itself",
 		Description: "events.ndjson: the stored events byte for byte. events.csv: one row an event, safe to open in a spreadsheet. " +
 			"The file ends before the export.made that names its SHA-256, which is also in Repr-Digest.",

@@ -17,10 +17,12 @@ func (s *Server) routeHistory(a huma.API) {
 	huma.Register(a, huma.Operation{
 		OperationID: "get-events", Method: http.MethodGet, Path: prefix + "/consultations/{id}/events",
 		Summary: "All events as stored, byte for byte, one a line, in order", Security: bearerOnly, Extensions: needs(auth.ViewEvents),
+		Responses: answers[events.Envelope](a, "application/x-ndjson", "One event a line."),
 	}, s.events)
 	huma.Register(a, huma.Operation{
 		OperationID: "get-timeline", Method: http.MethodGet, Path: prefix + "/consultations/{id}/timeline",
 		Summary: "What the archive shows: clips, gaps with causes, markers", Security: bearerOnly, Extensions: needs(auth.ViewTimeline),
+		Responses: answers[timeline.Timeline](a, "application/json", "The timeline."),
 	}, s.timeline)
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"reflect"
 
 	"consilium/internal/auth"
 
@@ -24,6 +25,12 @@ func (b *requestBase) base(s *Server) string { return s.baseURL(b.r) }
 
 var _ huma.Resolver = (*requestBase)(nil)
 
+// answers describes a body that an operation writes itself.
+func answers[T any](a huma.API, media, description string) map[string]*huma.Response {
+	schema := a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, "")
+	return map[string]*huma.Response{"200": {Description: description, Content: map[string]*huma.MediaType{media: {Schema: schema}}}}
+}
+
 // describeOthers adds what huma does not route to the OpenAPI document.
 func (s *Server) describeOthers(o *huma.OpenAPI) {
 	text := func(description string) map[string]*huma.Response {
@@ -37,7 +44,10 @@ func (s *Server) describeOthers(o *huma.OpenAPI) {
 		describeChanges(),
 		{
 			OperationID: "open-session", Method: http.MethodPost, Path: prefix + "/session",
-			Summary:   "Exchange a token for a session cookie that counts on GET and on the WebSocket",
+			Summary: "Exchange a token for a session cookie that counts on GET and on the WebSocket",
+			RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{
+				Type: huma.TypeObject, Required: []string{"token"}, Properties: map[string]*huma.Schema{"token": {Type: huma.TypeString}},
+			}}}},
 			Responses: text("The session's role and end."), Extensions: needs(),
 		},
 		{

@@ -49,7 +49,7 @@ var bodies = map[string]any{
 	"request-archive":       map[string]any{},
 	"open-receipt":          map[string]any{"purpose": "quality"},
 	"report-watched":        map[string]any{"ranges": []map[string]any{{"fromMs": 0, "toMs": 5}}},
-	"export":                map[string]any{"kind": "events.csv"},
+	"export-events":         map[string]any{"kind": "events.csv"},
 	"whip-publish":          "v=0",
 	"whip-patch":            "a=end-of-candidates",
 }

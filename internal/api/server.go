@@ -73,6 +73,7 @@ type Server struct {
 	signaling *signaling.Server
 	mux       *http.ServeMux
 	archived  renderedArchives
+	document  *huma.OpenAPI
 	rest      http.Handler // mux behind limits, tags and kept answers
 	buckets   *buckets
 	receipts  *receipts
@@ -162,6 +163,7 @@ func (s *Server) routeREST() {
 	s.routeReceipts(a)
 	s.routeExports(a)
 	s.describeOthers(a.OpenAPI())
+	s.document = a.OpenAPI()
 	s.mux.Handle("POST "+prefix+"/session", http.HandlerFunc(s.openSession))
 	s.mux.Handle("GET "+prefix+"/signaling", s.signaling)
 }

@@ -1,40 +1,16 @@
-// Calls of the REST interface under /api/v1. Reading rides on the session cookie; whatever changes something needs the
-// token itself as a bearer, so that no other site can have a browser do it.
+// Calls of the REST interface as the pages want them; the calls themselves are written from the OpenAPI document
+// (generated.ts). Reading rides on the session cookie; whatever changes something needs the token itself as a bearer, so
+// that no other site can have a browser do it.
 
 import type { Consent } from "../signaling/messages.ts";
+import * as api from "./generated.ts";
 import { Problem, problemOf } from "./problem.ts";
+import { until } from "./request.ts";
 import type { Archive, Consultation, ConsultationPage, Storage, StoredEvent, Timeline } from "./types.ts";
-
-const BASE = "/api/v1";
-
-async function request(path: string, init: RequestInit = {}): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(BASE + path, { credentials: "same-origin", ...init });
-  } catch (error) {
-    if ((error as Error).name === "AbortError") throw error;
-    throw new Problem(0, "network", "The request did not reach the server.");
-  }
-  if (!response.ok) throw await problemOf(response);
-  return response;
-}
-
-async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
-  const response = await request(path, { headers: { Accept: "application/json" }, ...(signal ? { signal } : {}) });
-  return (await response.json()) as T;
-}
-
-function post(path: string, body: unknown, token = ""): Promise<Response> {
-  return request(path, {
-    method: "POST",
-    headers: { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) },
-    body: JSON.stringify(body),
-  });
-}
 
 /** Exchanges a token for the session cookie. */
 export async function openSession(token: string): Promise<void> {
-  await post("/session", { token });
+  await api.openSession({ token });
 }
 
 /**
@@ -65,8 +41,7 @@ export async function answerConsent(
   participant: string,
   answer: ConsentAnswer,
 ): Promise<void> {
-  const path = `/consultations/${encodeURIComponent(consultation)}/participants/${encodeURIComponent(participant)}/consent`;
-  await post(path, answer, token);
+  await api.answerConsent(consultation, participant, answer, { token });
 }
 
 /** Why a recording is paused: stable codes of the log. */
@@ -78,36 +53,34 @@ export async function controlRecording(
   what: "pause" | "resume",
   reason: PauseReason,
 ): Promise<void> {
-  await post(`/consultations/${encodeURIComponent(consultation)}/recording/${what}?reason=${reason}`, {}, token);
+  const order = what === "pause" ? api.pauseRecording : api.resumeRecording;
+  await order(consultation, { reason }, { token });
 }
 
 /** How much room is left; only some roles may know. */
 export function getStorage(signal?: AbortSignal): Promise<Storage> {
-  return get("/storage", signal);
+  return api.getStorage(until(signal));
 }
 
 /** One page of the list, newest first. */
 export function listConsultations(query: string, cursor?: string, signal?: AbortSignal): Promise<ConsultationPage> {
-  const search = new URLSearchParams();
-  if (query) search.set("query", query);
-  if (cursor) search.set("cursor", cursor);
-  return get(`/consultations${search.size > 0 ? `?${search}` : ""}`, signal);
+  return api.listConsultations({ ...(query ? { query } : {}), ...(cursor ? { cursor } : {}) }, until(signal));
 }
 
 export function getConsultation(id: string, signal?: AbortSignal): Promise<Consultation> {
-  return get(`/consultations/${encodeURIComponent(id)}`, signal);
+  return api.getConsultation(id, until(signal));
 }
 
 export function getArchives(id: string, signal?: AbortSignal): Promise<Archive[]> {
-  return get(`/consultations/${encodeURIComponent(id)}/archives`, signal);
+  return api.listArchives(id, until(signal));
 }
 
 export async function requestArchive(id: string, token: string): Promise<void> {
-  await post(`/consultations/${encodeURIComponent(id)}/archives`, {}, token);
+  await api.requestArchive(id, {}, { token });
 }
 
 export function getTimeline(id: string, signal?: AbortSignal): Promise<Timeline> {
-  return get(`/consultations/${encodeURIComponent(id)}/timeline`, signal);
+  return api.getTimeline(id, until(signal));
 }
 
 /** Why a file cannot be had; undefined when it can. */
@@ -123,10 +96,7 @@ export async function refusalOf(url: string): Promise<Problem | undefined> {
 
 /** The stored events in order. `broken` counts lines that could not be read. */
 export async function getEvents(id: string, signal?: AbortSignal): Promise<{ events: StoredEvent[]; broken: number }> {
-  const response = await request(`/consultations/${encodeURIComponent(id)}/events`, {
-    headers: { Accept: "application/x-ndjson" },
-    ...(signal ? { signal } : {}),
-  });
+  const response = await api.getEvents(id, until(signal));
   return parseNDJSON(await response.text());
 }
 

@@ -1,89 +1,44 @@
-// The JSON of the REST interface, as /api/openapi.json describes it: only the fields that the pages read.
+// The answers of the REST interface (generated.ts), as far as the pages count on them: a page must bear the absence of
+// whatever is optional here, so that it can be tested with little and survives an older server.
 
-import type { Consent, Policy, Role } from "../signaling/messages.ts";
+import type * as api from "./generated.ts";
 
-export type ConsultationState = "scheduled" | "open" | "ended" | "completed" | "archived";
-export type ArchiveState = "queued" | "rendering" | "ready" | "failed";
+/** All of T may be missing but K. */
+type Only<T, K extends keyof T> = Pick<T, K> & Partial<Omit<T, K>>;
 
-export interface Participant {
-  id: string;
-  name: string;
-  role: Role;
-  present?: boolean;
-  consent?: Consent;
-}
+export type ConsultationState = api.Summary["state"];
+export type ArchiveState = api.ArchiveSummary["state"];
 
-export interface Consultation {
-  id: string;
-  title: string;
-  state: ConsultationState;
-  externalRef?: string;
-  recording?: Policy;
-  language?: string;
-  /** RFC 3339, like the other times. */
-  createdAt: string;
-  startedAt?: string;
-  endedAt?: string;
-  durationMs?: number;
-  /** Parts of the recording that have not reached the storage yet. */
-  awaitedSegments?: number;
+/** A role that is not known yet is one that a page shows as it is. */
+export type Participant = Only<Omit<api.ParticipantSummary, "role">, "id" | "name"> & {
+  role: api.ParticipantSummary["role"] | (string & {});
+};
+
+export type Archive = Only<api.ArchiveSummary, "version" | "state">;
+
+export type Consultation = Only<
+  Omit<api.Summary, "participants" | "archive">,
+  "id" | "title" | "state" | "createdAt"
+> & {
   participants: Participant[];
   /** The newest version. */
   archive?: Archive;
-}
+};
 
 export interface ConsultationPage {
   items: Consultation[];
   nextCursor?: string;
 }
 
-/** How much room is left where the product keeps its data. */
-export interface Storage {
-  level: StorageLevel;
-  places: StoragePlace[];
-}
-
-export type StorageLevel = "fine" | "low" | "full";
-
-export interface StoragePlace {
-  name: string;
-  level: StorageLevel;
-  freeBytes: number;
-  totalBytes: number;
-  /** Missing when it does not grow. */
-  daysLeft?: number;
-}
-
-export interface Archive {
-  version: number;
-  state: ArchiveState;
-  /** 0 to 1 */
-  progress?: number;
-  /** What is being done while it is rendered. */
-  stage?: string;
-  durationMs?: number;
-  profile?: string;
-  videoUrl?: string;
-  manifestUrl?: string;
-  bytes?: number;
-  /** Why it failed: a stable code. */
-  code?: string;
-}
+/** How much room is left where the server keeps its data. */
+export type Storage = api.StorageSummary;
+export type StorageLevel = Storage["level"];
+export type StoragePlace = api.StoragePlace;
 
 /** The part of a timeline that places events in the video. */
-export interface Timeline {
-  startTime?: string;
-  durationNs?: number;
-  markers?: { seq: number; atNs: number; type: string; participant?: string }[];
-}
+export type Timeline = Partial<Pick<api.Timeline, "startTime" | "durationNs" | "markers">>;
 
 /** A stored event (docs/events.md). */
-export interface StoredEvent {
-  id: string;
-  seq: number;
-  type: string;
-  time: string;
-  participant?: string;
-  actor?: string;
+export type StoredEvent = Pick<api.Envelope, "id" | "seq" | "type" | "time" | "participant" | "actor"> & {
   data: Record<string, unknown>;
-}
+};
