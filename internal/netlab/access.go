@@ -3,12 +3,14 @@ package netlab
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
 // access is the network of one participant: its machine, and the routers between it and the world.
 type access struct {
 	kind    Kind
+	n       int
 	client  *namespace
 	router  *namespace // nil with a public address
 	carrier *namespace // the operator's router; nil but for DoubleNAT
@@ -16,11 +18,13 @@ type access struct {
 	made    []*namespace
 	inet    *namespace
 	port    string // the interface of inet to this network
+	edge    string // the public IPv4 address
+	proxy   *proxy // nil but for kinds with one
 }
 
 // newAccess connects a network of the kind to inet, as its nth.
 func newAccess(kind Kind, n int, inet *namespace) (*access, error) {
-	a := &access{kind: kind, inet: inet, port: fmt.Sprintf("k%d", n)}
+	a := &access{kind: kind, n: n, inet: inet, port: fmt.Sprintf("k%d", n), edge: v4(edgeV4, n)}
 	if err := a.build(n); err != nil {
 		return nil, errors.Join(fmt.Errorf("build network %q: %w", kind.Name, err), a.close())
 	}
@@ -38,6 +42,9 @@ func (a *access) machine(name string) (*namespace, error) {
 // close takes everything away. What ran in it must have ended.
 func (a *access) close() error {
 	var errs []error
+	if a.proxy != nil {
+		a.proxy.close()
+	}
 	if a.wire != nil {
 		errs = append(errs, a.wire.close())
 	}
@@ -87,15 +94,27 @@ func (a *access) build(n int) (err error) {
 	if err := errors.Join(a.addressInet(n), a.addressEdge(edge, n), a.addressHome(n)); err != nil {
 		return err
 	}
+	if a.kind.Proxy {
+		if a.proxy, err = newProxy(a.router, proxyAt); err != nil {
+			return err
+		}
+	}
 	return a.rules()
 }
 
+// proxyAt is where the proxy of a home listens.
+const proxyAt = homeV4 + ":3128"
+
 // connect joins a machine's interface with inet, by a wire if the link is not perfect.
 func (a *access) connect(m *namespace, name string) (err error) {
-	if a.kind.Link == (Link{}) {
+	link := a.kind.Link
+	if a.kind.NAT == NAT64 {
+		t := nat64{inside: netip.MustParseAddr(v4(clientV6, a.n)), outside: netip.MustParseAddr(a.edge)}
+		link.translate = [2]func([]byte) []byte{t.out, t.in}
+	} else if link.cable() {
 		return m.link(name, a.inet, a.port)
 	}
-	a.wire, err = newWire(m, name, a.inet, a.port, a.kind.Link)
+	a.wire, err = newWire(m, name, a.inet, a.port, link)
 	return err
 }
 
@@ -144,6 +163,11 @@ func (a *access) addressHome(n int) error {
 	if a.kind.IPv6 == Works || a.kind.IPv6 == Dead {
 		client = append(client, "addr add "+v4(clientV6, n)+"/64 dev eth0", fmt.Sprintf(defaultV6, v4(homeV6, n)))
 	}
+	mtu := "1500"
+	if a.kind.NAT == NAT64 {
+		mtu = "1480" // its packets grow by 20 bytes on their way in
+	}
+	client = append(client, "link set eth0 mtu "+mtu)
 	return errors.Join(
 		a.router.ip("addr add "+homeV4+"/24 dev lan", "addr add "+v4(homeV6, n)+"/64 dev lan", "link set lan up"),
 		a.client.ip(client...),

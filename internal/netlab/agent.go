@@ -29,7 +29,7 @@ type task struct {
 
 // order is what an agent is told on the way, one a line.
 type order struct {
-	Do string // mute, unmute, end, leave
+	Do string // mute, unmute, reconnect, end, leave
 }
 
 // state is what an agent reports, one a line, four times a second.
@@ -139,6 +139,8 @@ func (a *agent) follow(ctx context.Context, o order) {
 				err = e
 			}
 		}
+	case "reconnect":
+		err = a.p.Reconnect(ctx)
 	case "end":
 		err = a.p.End(ctx)
 	}

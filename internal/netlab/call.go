@@ -38,6 +38,9 @@ type person struct {
 	agent     *crewed
 }
 
+// roles name the people in messages.
+var roles = [...]string{"the patient", "the doctor"}
+
 // watch is how long both must see and hear each other.
 const watch = 2 * time.Second
 
@@ -103,16 +106,23 @@ func (c *call) prepare() (err error) {
 	if c.kind.IPv4 == Absent || c.kind.IPv4 == Dead {
 		url = c.server.urls[1]
 	}
+	if c.kind.NAT == NAT64 {
+		url = "https://[" + translatedServer + "]"
+	}
 	for i, p := range made.Participants {
 		_, token, _ := strings.Cut(p.JoinURL, "#token=")
 		t := task{
 			URL: c.server.urls[0] + "/api/v1/signaling", Token: token, Who: i, Within: c.kind.Limit + 15*time.Second,
-			Reach: simpeer.Reach{AllWays: true}, Heals: c.kind.Mid != nil,
+			Reach: simpeer.Reach{AllWays: true}, Heals: c.kind.Mid != nil && (i == 0 || c.kind.Server == Restarted),
 		}
 		place := c.world.doctor
 		if i == 0 {
 			t.URL, place = url+"/api/v1/signaling", c.access.client
+			t.Reach.Improve = c.kind.Link.Loss > 0
 			t.Reach.Hidden, t.Reach.RelayOnly = c.kind.Hidden, c.kind.Relay
+			if c.kind.Proxy {
+				t.Reach.Proxy = "http://" + proxyAt
+			}
 		}
 		c.people[i].id, c.people[i].token = p.ID, token
 		if c.people[i].agent, err = hire(place, t, "SSL_CERT_FILE="+c.server.cert.cert); err != nil {
@@ -125,7 +135,7 @@ func (c *call) prepare() (err error) {
 // flows waits until both see and hear each other for a while.
 func (c *call) flows() error {
 	for i, p := range c.people {
-		who := []string{"the patient", "the doctor"}[i]
+		who := roles[i]
 		from, err := p.agent.until(who+" sees and hears", 10*time.Second, func(s state) bool { return s.Audio > 0 && s.Video > 0 })
 		if err != nil {
 			return err
@@ -147,21 +157,28 @@ func (c *call) middle(r *Result) error {
 		return fmt.Errorf("in mid-call: %w", err)
 	}
 	began := time.Now()
-	patient, doctor := c.people[0].agent, c.people[1].agent
-	for _, agent := range []*crewed{patient, doctor} {
-		from, _ := agent.now()
-		s, err := agent.until("come back", c.kind.Back+10*time.Second, func(s state) bool {
-			return s.Audio > from.Audio+10 && s.Video > from.Video+5
-		})
-		if err != nil {
-			return fmt.Errorf("%w after %s", err, strings.Join(s.Healed, ", "))
-		}
+	if err := c.back(c.kind.Back + 10*time.Second); err != nil {
+		return err
 	}
 	r.Back = time.Since(began)
-	s, _ := patient.now()
+	s, _ := c.people[0].agent.now()
 	r.Steps, r.Way = s.Healed, r.Way+" → "+s.Way
 	if r.Back > c.kind.Back {
 		return fmt.Errorf("back after %s, limit %s", r.Back.Round(time.Millisecond), c.kind.Back)
+	}
+	return nil
+}
+
+// back waits until both see and hear each other again.
+func (c *call) back(within time.Duration) error {
+	for i, p := range c.people {
+		from, _ := p.agent.now()
+		s, err := p.agent.until(roles[i]+" comes back", within, func(s state) bool {
+			return s.Audio > from.Audio+10 && s.Video > from.Video+5
+		})
+		if err != nil {
+			return fmt.Errorf("%w (%s)", err, strings.Join(s.Healed, ", "))
+		}
 	}
 	return nil
 }
@@ -223,7 +240,7 @@ func (c *call) missing() (string, error) {
 	for i, p := range c.people {
 		for _, kind := range []media.Kind{media.Audio, media.Video} {
 			if frames[what{p.id, kind}] < int(watch.Seconds()*10) {
-				return fmt.Sprintf("%s of %s", kind, []string{"the patient", "the doctor"}[i]), nil
+				return fmt.Sprintf("%s of %s", kind, roles[i]), nil
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package netlab
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -34,24 +35,25 @@ func (a *agent) heal(ctx context.Context) {
 		if last == 0 || time.Since(quiet) < stalled {
 			continue
 		}
-		a.climb(ctx, time.Since(quiet))
+		a.climb(ctx, quiet)
 	}
 }
 
-// climb does what is right after that long a silence.
-func (a *agent) climb(ctx context.Context, silence time.Duration) {
+// climb does what is right after a silence since then.
+func (a *agent) climb(ctx context.Context, since time.Time) {
+	silence := time.Since(since)
 	try, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
 	if silence > renewAfter {
 		a.p.Drop()
-		a.healed("new connection", a.p.Rejoin(try))
+		a.healed(since, "new connection", a.p.Rejoin(try))
 		return
 	}
 	ping, stop := context.WithTimeout(try, time.Second)
 	defer stop()
 	if a.p.Ping(ping) != nil {
 		err := a.p.Reconnect(try)
-		a.healed("new websocket", err)
+		a.healed(since, "new websocket", err)
 		if err != nil {
 			return
 		}
@@ -61,11 +63,18 @@ func (a *agent) climb(ctx context.Context, silence time.Duration) {
 	if relay {
 		step = "restart over a relay"
 	}
-	a.healed(step, a.p.RestartICE(try, relay))
+	err := a.p.RestartICE(try, relay)
+	a.healed(since, step, err)
+	// A server that has forgotten the connection, or has closed it, answers so at once.
+	if err != nil && try.Err() == nil {
+		a.p.Drop()
+		a.healed(since, "new connection", a.p.Rejoin(try))
+	}
 }
 
 // healed notes a step, with its error if it did not help.
-func (a *agent) healed(step string, err error) {
+func (a *agent) healed(since time.Time, step string, err error) {
+	step = fmt.Sprintf("%s at %.1f s", step, time.Since(since).Seconds())
 	if err != nil {
 		step += " (" + err.Error() + ")"
 	}

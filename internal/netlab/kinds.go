@@ -22,6 +22,7 @@ const (
 	PortPreserving            // the port stays as it is where it can
 	Symmetric                 // another port for each destination
 	DoubleNAT                 // symmetric at home, and symmetric again at the operator's
+	NAT64                     // IPv6 alone, and the operator translates to IPv4
 )
 
 // Serving says behind what the server stands.
@@ -71,6 +72,7 @@ const (
 		iifname "lan" tcp dport 443 accept
 		iifname "lan" udp dport { 53, 443 } accept
 		drop`
+	nothing = `drop`
 	// The first byte that a client sends on a connection to port 443 must begin a TLS record.
 	onlyTLS = `ct mark 2 drop
 		tcp dport 443 ct mark 1 accept
@@ -92,6 +94,7 @@ var Kinds = []Kind{
 	{Number: 7, Name: "only TCP 443, the rest rejected", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443Reject},
 	{Number: 8, Name: "only UDP 53 and 443, TCP 443", Limit: 3 * time.Second, NAT: Symmetric, Filter: only443And53},
 	{Number: 9, Name: "TCP 443 only, and only TLS", Limit: 8 * time.Second, NAT: Symmetric, Filter: onlyTLS, Slice: true},
+	{Number: 10, Name: "a CONNECT proxy and no route", Limit: 8 * time.Second, NAT: Symmetric, Filter: nothing, Proxy: true},
 	{Number: 11, Name: "IPv6 only", Limit: 2 * time.Second, IPv4: Absent, IPv6: Works, Slice: true},
 	{Number: 12, Name: "IPv6 that leads nowhere", Limit: 4 * time.Second, IPv6: Dead},
 	{Number: 13, Name: "IPv4 that leads nowhere", Limit: 4 * time.Second, IPv4: Dead, IPv6: Works},
@@ -113,4 +116,33 @@ var Kinds = []Kind{
 	},
 	{Number: 18, Name: "only .local candidates", Limit: 2 * time.Second, NAT: Symmetric, Hidden: true},
 	{Number: 19, Name: "server behind 1:1 NAT without hairpin", Limit: 2 * time.Second, NAT: Symmetric, Server: OneToOne, Slice: true},
+	{Number: 20, Name: "NAT64 and IPv6 only", Limit: 5 * time.Second, IPv4: Absent, IPv6: Works, NAT: NAT64},
+	{
+		Number: 21, Name: "NAT that forgets in 10 s, 15 s muted", Limit: 2 * time.Second, NAT: Symmetric,
+		Mid: muted, Back: 2 * time.Second,
+	},
+	{
+		Number: 22, Name: "another public address in mid-call", Limit: 2 * time.Second, NAT: Symmetric,
+		Mid: newPublicAddress, Back: 8 * time.Second, Slice: true,
+	},
+	{
+		Number: 23, Name: "another own address in mid-call", Limit: 2 * time.Second, NAT: Symmetric,
+		Mid: newOwnAddress, Back: 8 * time.Second,
+	},
+	{
+		Number: 24, Name: "outages of 8, 30 and 90 s", Limit: 2 * time.Second, NAT: Symmetric,
+		Mid: outages, Back: 8 * time.Second,
+	},
+	{
+		Number: 25, Name: "the server restarts", Limit: 2 * time.Second, NAT: Symmetric, Server: Restarted,
+		Mid: restart, Back: 10 * time.Second,
+	},
+	{
+		Number: 26, Name: "signaling cut, media goes on", Limit: 2 * time.Second, NAT: Symmetric,
+		Mid: signalingCut, Back: 2 * time.Second,
+	},
+	{
+		Number: 27, Name: "UDP dies in mid-call, TCP stays", Limit: 2 * time.Second, NAT: Symmetric,
+		Mid: udpDies, Back: 8 * time.Second,
+	},
 }

@@ -21,6 +21,13 @@ type Link struct {
 	Rate   int           // bits per second, 0 for as fast as it goes
 	Queue  time.Duration // how long a packet may wait for its turn before it is dropped; default 500 ms
 	MTU    int           // bytes; what is longer is dropped and nobody is told. 0 for 1500
+
+	translate [2]func([]byte) []byte // packets on their way out and in; nil leaves them as they are
+}
+
+// cable says that nothing happens to packets.
+func (l Link) cable() bool {
+	return l.Delay == 0 && l.Jitter == 0 && l.Loss == 0 && l.Rate == 0 && l.MTU == 0
 }
 
 // wire carries packets between two TUN devices in two namespaces. Not every kernel has netem, and packets from a TUN
@@ -45,7 +52,7 @@ func newWire(from *namespace, a string, to *namespace, b string, link Link) (*wi
 	}
 	w := &wire{ends: [2]*os.File{one, other}}
 	for i := range w.ends {
-		lane := &delayLine{to: w.ends[1-i], link: link, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+		lane := &delayLine{to: w.ends[1-i], link: link, change: link.translate[i], wake: make(chan struct{}, 1), ended: make(chan struct{})}
 		w.done.Go(lane.run)
 		w.done.Go(func() { lane.read(w.ends[i]) })
 	}
@@ -84,10 +91,12 @@ func openTUN(n *namespace, name string) (file *os.File, err error) {
 
 // delayLine is one direction of a wire.
 type delayLine struct {
-	to    *os.File
-	link  Link
-	wake  chan struct{} // holds a token when the queue has changed
-	ended chan struct{} // closed when nothing is read any more
+	to   *os.File
+	link Link
+	// change makes another packet of one, nil to drop it.
+	change func([]byte) []byte
+	wake   chan struct{} // holds a token when the queue has changed
+	ended  chan struct{} // closed when nothing is read any more
 
 	mu    sync.Mutex // guards what follows
 	queue flight
@@ -104,7 +113,13 @@ func (d *delayLine) read(from *os.File) {
 		if err != nil {
 			return
 		}
-		d.take(append([]byte(nil), buf[:n]...), time.Now())
+		packet := append([]byte(nil), buf[:n]...)
+		if d.change != nil {
+			packet = d.change(packet)
+		}
+		if packet != nil {
+			d.take(packet, time.Now())
+		}
 	}
 }
 

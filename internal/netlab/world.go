@@ -24,7 +24,11 @@ import (
 const (
 	serverV4, serverV6 = "203.0.113.10", "2001:db8:1::10"
 	natV4, insideV4    = "203.0.114.10", "10.9.0.2" // of the server behind 1:1 NAT
+	restartedV4        = "203.0.115.10"
 	doctorV4           = "192.0.2.2"
+
+	// translatedServer is serverV4 as a resolver tells it to a network with NAT64 (RFC 6147).
+	translatedServer = "64:ff9b::cb00:710a"
 )
 
 // world is what all kinds share: the net between them, the servers, and the doctor's network, which is the best there is.
@@ -125,6 +129,13 @@ func (w *world) newServer(how Serving) (*server, error) {
 				"route add default via 203.0.113.1", "route add default via 2001:db8:1::1"),
 		)
 		s.urls = []string{"https://" + serverV4, "https://[" + serverV6 + "]"}
+	case Restarted:
+		addr, s.urls = restartedV4, []string{"https://" + restartedV4}
+		err = errors.Join(
+			s.machine.link("eth0", w.inet, "restarted"),
+			w.inet.ip("addr add 203.0.115.1/24 dev restarted", "link set restarted up"),
+			s.machine.ip("addr add "+restartedV4+"/24 dev eth0", "link set eth0 up", "route add default via 203.0.115.1"),
+		)
 	case OneToOne:
 		addr = natV4
 		s.urls, s.env = []string{"https://" + natV4}, []string{"CONSILIUM_PUBLIC_ADDR=" + natV4}
@@ -140,7 +151,7 @@ func (w *world) newServer(how Serving) (*server, error) {
 	if err := os.Chmod(s.data, 0o711); err != nil { // the database runs as another user
 		return nil, err
 	}
-	if s.cert, err = newCertificate(s.data, nil, net.ParseIP(addr), net.ParseIP(serverV6), net.ParseIP("127.0.0.1")); err != nil {
+	if s.cert, err = newCertificate(s.data, nil, net.ParseIP(addr), net.ParseIP(serverV6), net.ParseIP(translatedServer), net.ParseIP("127.0.0.1")); err != nil {
 		return nil, err
 	}
 	return s, s.start()

@@ -25,6 +25,9 @@ type Reach struct {
 	RelayOnly bool
 	// Hidden hides the own addresses behind .local names, as a browser does that has no permission for the camera.
 	Hidden bool
+	// Improve goes over to a better way that is found later, as browsers do: from TCP to UDP, on a network that loses much.
+	// pion asks after relays for that, and stands still for long when the network is gone: not for calls that break.
+	Improve bool
 	// Proxy is the URL of an HTTP proxy through which all TCP goes, "" for none.
 	Proxy string
 }
@@ -50,6 +53,13 @@ func (r Reach) shape(settings *webrtc.SettingEngine) error {
 		})
 		// pion holds a pair over a relay back for two seconds, in which a better one may turn up; browsers do not.
 		settings.SetRelayAcceptanceMinWait(200 * time.Millisecond)
+		// The first way that answers is taken: UDP gets a moment's start on TCP.
+		settings.SetHostAcceptanceMinWait(100 * time.Millisecond)
+	}
+	if r.Improve {
+		if err := settings.SetICERenomination(webrtc.WithRenominationInterval(time.Second)); err != nil {
+			return fmt.Errorf("renomination: %w", err)
+		}
 	}
 	if r.Proxy == "" {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -94,6 +95,7 @@ type webSocket struct {
 	ws         *websocket.Conn
 	stop       context.CancelFunc // of read and what it started
 
+	print   string       // fingerprint of the server's side of the connection
 	offers  chan message // requests to offer again, one waits
 	reading sync.WaitGroup
 	gone    chan struct{} // closed when the server has hung up
@@ -185,6 +187,17 @@ func (s *session) addReceiver(kind webrtc.RTPCodecType) error {
 	return nil
 }
 
+// ErrForgotten says that the server answered for another connection than the one that there is: it was started anew. Only
+// a new connection helps.
+var ErrForgotten = errors.New("the server has forgotten the connection")
+
+// fingerprint is that of the certificate in an SDP, "" if there is none.
+func fingerprint(sdp string) string {
+	_, rest, _ := strings.Cut(sdp, "a=fingerprint:")
+	line, _, _ := strings.Cut(rest, "\r\n")
+	return line
+}
+
 // offer negotiates once.
 func (w *webSocket) offer(ctx context.Context, fresh bool) error { return w.offerWith(ctx, fresh, nil) }
 
@@ -208,6 +221,11 @@ func (w *webSocket) offerWith(ctx context.Context, fresh bool, options *webrtc.O
 	if err != nil {
 		return fmt.Errorf("offer: %w", err)
 	}
+	print := fingerprint(answer.SDP)
+	if w.print != "" && print != w.print {
+		return ErrForgotten
+	}
+	w.print = print
 	lines := map[string]carried{}
 	for _, t := range answer.Tracks {
 		lines[t.MID] = carried{track: t.Track, participant: t.Participant, source: t.Source}
