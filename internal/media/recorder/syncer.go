@@ -13,6 +13,7 @@ import (
 type Syncer struct {
 	every    time.Duration
 	datasync func(*os.File) error
+	round    func()        // is told of each time something was synced; nil for nobody
 	wake     chan struct{} // holds a token when the first file grew; capacity 1
 	quit     chan struct{}
 	done     chan struct{} // closed when run has ended
@@ -99,6 +100,9 @@ func (s *Syncer) sync() bool {
 	grown := s.grown
 	s.grown = nil
 	s.mu.Unlock()
+	if s.round != nil && len(grown) > 0 {
+		s.round()
+	}
 	for _, f := range grown {
 		f.queued.Store(false) // what is written from now on counts for the next time
 		began := time.Now()
