@@ -105,20 +105,20 @@ func (c *rtpClock) window(after, through, q int64) []point {
 
 // credible is the timed points that arrived in (after, through], agree with the others of their epoch, and carry the
 // sender's wall clock as it stood at now. Their NTP times are those of the line through them, unless it is
-// wild: what a single report is off would count as delay.
-func (c *rtpClock) credible(after, through, now int64) []point {
-	var all []point
+// wild or has no slope: what a single report is off would count as delay. sloped says that it has one.
+func (c *rtpClock) credible(after, through, now int64) (all []point, sloped bool) {
 	for at := after + 1; ; {
 		line, kept, _ := fitLine(oneSide(c.window(after, through, at), c.rate, now), c.rate)
 		for _, p := range kept {
-			if !line.wild {
+			if line.sloped && !line.wild {
 				p.ntp = line.ntp(p.rtp)
 			}
 			all = append(all, p)
 		}
+		sloped = sloped || line.sloped
 		_, to := c.epoch(at)
 		if to > through {
-			return all
+			return all, sloped
 		}
 		at = to
 	}
@@ -126,11 +126,12 @@ func (c *rtpClock) credible(after, through, now int64) []point {
 
 // lateness says of the packets that arrived in (after, through] how much later than captured, by the reports around
 // them, they came: conference clock − NTP clock − base, in nanoseconds.
-func (c *rtpClock) lateness(after, through, now, base int64) []sample {
+// With sloped, only lines that have a slope count.
+func (c *rtpClock) lateness(after, through, now, base int64, sloped bool) []sample {
 	var all []sample
 	for at := after + 1; ; {
 		near := c.window(after, through, at)
-		if line, _, ok := fitLine(oneSide(near, c.rate, now), c.rate); ok && !line.wild {
+		if line, _, ok := fitLine(oneSide(near, c.rate, now), c.rate); ok && !line.wild && (line.sloped || !sloped) {
 			for _, p := range near {
 				if !p.timed {
 					all = append(all, sample{float64(p.arrival), float64(saturatingSub(saturatingSub(p.arrival, line.ntp(p.rtp)), base))})

@@ -24,6 +24,7 @@ type fit struct {
 	slope  float64 // relative deviation from the nominal rate
 	spread float64 // ns: how well the anchors agree
 	report bool    // at least one sender report is among them
+	sloped bool    // there were anchors enough for a slope; else it is 0 because nothing is known of it
 	wild   bool    // the anchors go by a rate that no clock has: their NTP or RTP times drift or were set
 }
 
@@ -62,7 +63,7 @@ func fitLine(ps []point, rate uint32) (f fit, kept []point, ok bool) {
 	}
 	if len(kept) >= minSlopeAnchors && extent(xs) >= minSlopeSpan {
 		slope := medianSlope(xs, ys)
-		f.slope, f.wild = clamp(slope, ppm500), math.Abs(slope) > wildSlope
+		f.slope, f.wild, f.sloped = clamp(slope, ppm500), math.Abs(slope) > wildSlope, true
 	}
 	f.offset = median(residuals(xs, ys, f.slope, 0))
 	limit := max(3*median(absolute(residuals(xs, ys, f.slope, f.offset))), outlierFloor)

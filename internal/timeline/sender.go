@@ -70,7 +70,7 @@ type knot struct {
 	offset     float64 // ns above base: least of (arrival − NTP), minus half the round-trip time
 	err        float64
 	ok         bool        // false: the SSRCs contradict each other, there is no offset
-	firm       bool        // there were anchors enough to tell a bad one
+	firm       bool        // there were anchors enough to tell a bad one, over a time long enough for a slope
 	distrusted []*rtpClock // those that contradict the majority, or their own media
 }
 
@@ -124,10 +124,12 @@ func (s *sender) knot(index int64) (knot, bool) {
 	var voices [][]sample // by clock
 	var clocks []*rtpClock
 	var means []float64
-	reported := false
+	reported, sloped := false, false
 	for _, c := range s.clocks {
 		var ss []sample
-		for _, p := range c.credible(at-knotBack, at+knotOn, at) {
+		points, withSlope := c.credible(at-knotBack, at+knotOn, at)
+		sloped = sloped || withSlope
+		for _, p := range points {
 			reported = reported || p.report
 			ss = append(ss, sample{float64(p.arrival), float64(saturatingSub(p.arrival-p.ntp, s.base))})
 		}
@@ -150,7 +152,7 @@ func (s *sender) knot(index int64) (knot, bool) {
 		e = under(append(agreed, swift...), offsetSlopeSpan)
 	}
 	rtt := s.leastRTT(at-knotBack, at+knotOn)
-	k.ok, k.firm = true, len(longest(voices)) >= minSlopeAnchors
+	k.ok, k.firm = true, len(longest(voices)) >= minSlopeAnchors && sloped
 	k.offset = e.y(float64(at)) - rtt/2
 	k.err = e.spread/2 + delayError(rtt)
 	if !reported {
@@ -173,7 +175,7 @@ func (s *sender) swift(k knot, e envelope) []sample {
 		if slices.Contains(k.distrusted, c) {
 			continue
 		}
-		for _, l := range c.lateness(at-knotBack, at+knotOn, at, s.base) {
+		for _, l := range c.lateness(at-knotBack, at+knotOn, at, s.base, true) {
 			if sooner := e.y(l.x) - l.y; sooner > 0 && sooner < doubtful {
 				all = append(all, l)
 			}
@@ -197,7 +199,7 @@ func (s *sender) outvote(k *knot, offsets map[*rtpClock]float64) {
 		if !ok || slices.Contains(k.distrusted, c) {
 			continue
 		}
-		if ss := c.lateness(at-knotBack, at+knotOn, at, s.base); len(ss) >= minLateness {
+		if ss := c.lateness(at-knotBack, at+knotOn, at, s.base, false); len(ss) >= minLateness {
 			all = append(all, lateness{c, under(ss, offsetSlopeSpan).y(float64(at)) - offset})
 		}
 	}
@@ -328,6 +330,12 @@ func (s *sender) shift(at int64, c *rtpClock) (shift, bool) {
 		return shift{offset: s.base + round(around[0].offset), err: around[0].err}, true
 	}
 	a, b := around[0], around[1]
+	if a.firm != b.firm && math.Abs(b.offset-a.offset) <= jumpLimit { // at the beginning: the one that knows more, and no slope
+		if b.firm {
+			a = b
+		}
+		return shift{offset: s.base + round(a.offset), err: a.err}, true
+	}
 	slope := (b.offset - a.offset) / float64((b.index-a.index)*grid)
 	offset := a.offset + mul(slope, float64(at-a.index*grid))
 	stepped := math.Abs(b.offset-a.offset) > jumpLimit
