@@ -37,24 +37,30 @@ const (
 	lastPart  = time.Minute
 )
 
+// newLongTest makes a call of somebody who has consented.
+func newLongTest(t *testing.T, length time.Duration, o simpeer.Options) *longTest {
+	t.Helper()
+	l := &longTest{
+		dir: t.TempDir(), length: length, consultation: events.NewID(), who: events.NewID(), first: map[media.Kind]simpeer.SentFrame{}, options: o,
+	}
+	if l.options.OnSend == nil {
+		l.options.OnSend = l.onSend
+	}
+	l.open(t)
+	return l
+}
+
 // TestLongCall lets a participant whose microphone is 200 ppm fast and whose camera is 200 ppm slow talk for hours, faster
 // than time: the packets of a tape go to real recorders on a clock of their own, what those report becomes the events of
 // a conference, and the real timeline is built of them. Every second of it must be where it was captured. The last
 // minute is rendered by the real stitcher, from the same events with a joining that late, and measured.
 func TestLongCall(t *testing.T) {
-	l := &longTest{
-		dir: t.TempDir(), length: *longCall, consultation: events.NewID(), who: events.NewID(), first: map[media.Kind]simpeer.SentFrame{},
-	}
-	l.options = simpeer.Options{
-		Media: made(t, small(0)),
-		Clocks: simpeer.Clocks{
-			WallError: 700 * time.Millisecond, AudioPPM: 200, VideoPPM: -200, WrapAt: l.length / 3,
-		},
+	l := newLongTest(t, *longCall, simpeer.Options{
+		Media:   made(t, small(0)),
+		Clocks:  simpeer.Clocks{WallError: 700 * time.Millisecond, AudioPPM: 200, VideoPPM: -200, WrapAt: *longCall / 3},
 		Network: simpeer.Network{AudioDelay: 25 * time.Millisecond, VideoDelay: 25 * time.Millisecond, Jitter: 5 * time.Millisecond},
-		OnSend:  l.onSend,
-	}
+	})
 	began := time.Now()
-	l.open(t)
 	synctest.Test(t, l.talk)
 	if t.Failed() {
 		return
@@ -104,6 +110,7 @@ type longTest struct {
 	err error
 }
 
+// onSend keeps the first frame of each track, by which all others are known.
 func (l *longTest) onSend(f simpeer.SentFrame) {
 	if _, ok := l.first[kindOf(f.Source)]; !ok {
 		l.first[kindOf(f.Source)] = f

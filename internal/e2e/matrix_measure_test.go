@@ -71,7 +71,7 @@ type recordOf struct {
 	tl     *timeline.Timeline
 	opened map[string]events.SegmentOpened
 	sealed map[string]events.SegmentSealed
-	rtt    map[string]time.Duration // least known, by track
+	rtt    map[string]time.Duration // least known, by participant
 	shots  map[int][]simpeer.Shot
 	beeps  map[int][]time.Duration
 }
@@ -112,16 +112,17 @@ func measureMatrixCall(t *testing.T, p *testenv.Product, service *client, c *mat
 // read gathers what the events say of segments.
 func (r *recordOf) read(all []events.Stored) {
 	r.opened, r.sealed, r.rtt = map[string]events.SegmentOpened{}, map[string]events.SegmentSealed{}, map[string]time.Duration{}
-	for _, e := range all {
-		switch e := e.Event.(type) {
+	for _, stored := range all {
+		who := stored.Participant
+		switch e := stored.Event.(type) {
 		case events.SegmentOpened:
 			r.opened[e.Segment] = e
 		case events.SegmentSealed:
 			r.sealed[e.Segment] = e
 		case events.SegmentAnchored:
 			for _, a := range e.Anchors {
-				if rtt := time.Duration(a.RTTUS) * time.Microsecond; rtt > 0 && (r.rtt[e.Track] == 0 || rtt < r.rtt[e.Track]) {
-					r.rtt[e.Track] = rtt
+				if rtt := time.Duration(a.RTTUS) * time.Microsecond; rtt > 0 && (r.rtt[who] == 0 || rtt < r.rtt[who]) {
+					r.rtt[who] = rtt
 				}
 			}
 		}
@@ -142,7 +143,7 @@ func (r *recordOf) judge(t *testing.T, tr *trial) verdict {
 		t.Logf("%s: no beep of %s in the archive at %s", tr.plan.Name, m.Media, m.At.Sub(r.start))
 	}
 	reference := before(r.call.reference.peer.Sent(), r.start.Add(r.length))
-	late := r.unknowable(tr, media.Video, timeline.QualitySR, "") - r.unknowable(r.call.reference, media.Video, timeline.QualitySR, "")
+	late := r.unknowable(tr, media.Video, timeline.QualitySR) - r.unknowable(r.call.reference, media.Video, timeline.QualitySR)
 	for _, c := range simpeer.Measure(r.start, []simpeer.Sent{reference, sent}, r.shots, r.beeps).Cross {
 		v.cross = append(v.cross, c-late)
 	}
@@ -174,8 +175,8 @@ func (r *recordOf) participant(t *testing.T, tr *trial) timeline.Participant {
 // unknowable is by how much media are placed late because nobody can know how long the way to the server is: what it
 // took at least, less half of the round trip. Where reports are believed it is the fastest report or packet of both tracks
 // that counts; where only arrivals count, the fastest packet of the track itself.
-func (r *recordOf) unknowable(tr *trial, k media.Kind, q timeline.Quality, track string) time.Duration {
-	fastest := tr.peer.Fastest()
+func (r *recordOf) unknowable(tr *trial, k media.Kind, q timeline.Quality) time.Duration {
+	fastest := tr.fastest()
 	least := fastest.Packet[k]
 	if q != timeline.QualityArrival {
 		for _, took := range []map[media.Kind]time.Duration{fastest.Report, fastest.Packet} {
@@ -184,14 +185,14 @@ func (r *recordOf) unknowable(tr *trial, k media.Kind, q timeline.Quality, track
 			}
 		}
 	}
-	return least - r.rtt[track]/2
+	return least - r.rtt[tr.who.ID]/2
 }
 
 // fit compares where the timeline puts each frame of a clip with when it was captured.
 func (r *recordOf) fit(t *testing.T, tr *trial, track timeline.Track, c timeline.Clip) []time.Duration {
 	t.Helper()
 	opened, sealed := r.opened[c.Segment], r.sealed[c.Segment]
-	late := r.unknowable(tr, track.Kind, c.Quality, track.ID)
+	late := r.unknowable(tr, track.Kind, c.Quality)
 	if c.Codec == media.Opus {
 		late -= media.OpusLookAhead * time.Second / 48000
 	}
@@ -296,7 +297,7 @@ func (r *recordOf) judgeFiles(t *testing.T, v *verdict, tr *trial, who timeline.
 	sent, missing := 0, []string{}
 	for _, f := range tr.frames {
 		at := f.Captured.Sub(tr.began)
-		excused := slices.ContainsFunc(holes, func(h simpeer.Hole) bool { return h.Covers(media.Video, at, at) })
+		excused := slices.ContainsFunc(holes, func(h simpeer.Hole) bool { return !h.Gaps && h.Covers(media.Video, at, at) })
 		if kindOf(f.Source) != media.Video || excused || f.Captured.Add(500*time.Millisecond).After(r.start.Add(r.length)) {
 			continue
 		}

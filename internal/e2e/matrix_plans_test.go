@@ -71,7 +71,7 @@ var matrix = [][]simpeer.Plan{
 		{Name: "no reports for 10 s", Actions: []simpeer.Action{does(simpeer.Withhold, "", 6*sec, 10*sec)}},
 		{Name: "reports of the sound lie by 318 ms", AudioReports: simpeer.Reports{Lie: 318 * mil}, Network: delays(30 * mil)},
 		{Name: "reports of the picture lie by -1.5 s", VideoReports: simpeer.Reports{Lie: -1500 * mil}, Network: delays(30 * mil)},
-		{Name: "reports are 3 ms off, up or down", AudioReports: simpeer.Reports{Noise: 3 * mil}, VideoReports: simpeer.Reports{Noise: 3 * mil}},
+		{Name: "reports are 1 ms off, up or down", AudioReports: simpeer.Reports{Noise: mil}, VideoReports: simpeer.Reports{Noise: mil}},
 		{Name: "jitter of 40 ms", Network: ground(func(n *simpeer.Network) { n.Jitter = 40 * mil })},
 	},
 	{

@@ -29,8 +29,10 @@ type trial struct {
 	plan  simpeer.Plan
 	spec  simpeer.Spec
 	who   participant
-	peer  *simpeer.Participant
+	peer  *simpeer.Participant // nil on a tape
 	began time.Time
+	// fastest is how long the way to the server took at least.
+	fastest func() simpeer.Fastest
 
 	mu     sync.Mutex // guards frames
 	frames []simpeer.SentFrame
@@ -75,7 +77,10 @@ func TestSyncMatrix(t *testing.T) {
 	p.StartStitcher()
 	var all []verdict
 	for _, c := range calls {
-		all = append(all, measureMatrixCall(t, p, service, c)...)
+		for _, v := range measureMatrixCall(t, p, service, c) {
+			t.Logf("%s", v.row())
+			all = append(all, v)
+		}
 	}
 	t.Logf("%s", matrixTable(all))
 	for _, v := range all {
@@ -115,7 +120,9 @@ func holdMatrixCall(t *testing.T, p *testenv.Product, service *client, plans []s
 		options := tr.options(t, func(ctx context.Context, paused bool) error { return record(ctx, service, made.ID, paused) })
 		token := tr.who.token(t)
 		joining.Go(func() (err error) {
-			tr.peer, err = simpeer.JoinWebSocket(ctx, signalingURL(p), token, options)
+			if tr.peer, err = simpeer.JoinWebSocket(ctx, signalingURL(p), token, options); err == nil {
+				tr.fastest = tr.peer.Fastest
+			}
 			return err
 		})
 	}
@@ -238,9 +245,7 @@ func matrixTable(all []verdict) string {
 	fmt.Fprintf(&b, "\n%-66s | %6s %6s | %6s | %6s %6s | %7s | %5s %6s | %5s | %s\n",
 		"plan", "AV p95", "max", "cross", "fit", "max", "missing", "asked", "of 100", "holes", "")
 	for _, v := range all {
-		fmt.Fprintf(&b, "%-66s | %6.1f %6.1f | %6.1f | %6.2f %6.2f | %3d %3d | %5.2f %6.2f | %2d %2d | %s\n", v.name,
-			ms(simpeer.P95(v.av)), ms(largest(v.av)), ms(simpeer.P95(v.cross)), ms(simpeer.P95(v.fit)), ms(largest(v.fit)),
-			v.missingFlashes, v.missingBeeps, v.asked, v.recorded, v.explained, len(v.unexplained), strings.Join(v.faults(), "; "))
+		b.WriteString(v.row())
 	}
 	fmt.Fprintf(&b, "ms; missing: flashes and beeps that no hole explains; asked: how often for a lost packet; of 100 frames: recorded; holes: explained, not\n")
 	w := worst(all)
@@ -250,6 +255,13 @@ func matrixTable(all []verdict) string {
 		len(all), w.avP95, w.avMax, w.crossP95, w.fitP95, w.fitMax, w.missingFlashes, w.missingBeeps, w.recorded, w.undecodable, w.asked,
 		w.unexplained, w.failed)
 	return b.String()
+}
+
+// row is a line of the table.
+func (v verdict) row() string {
+	return fmt.Sprintf("%-66s | %6.1f %6.1f | %6.1f | %6.2f %6.2f | %3d %3d | %5.2f %6.2f | %2d %2d | %s\n", v.name,
+		ms(simpeer.P95(v.av)), ms(largest(v.av)), ms(simpeer.P95(v.cross)), ms(simpeer.P95(v.fit)), ms(largest(v.fit)),
+		v.missingFlashes, v.missingBeeps, v.asked, v.recorded, v.explained, len(v.unexplained), strings.Join(v.faults(), "; "))
 }
 
 // worstOf is the worst of each figure.

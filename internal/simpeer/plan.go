@@ -106,6 +106,8 @@ type Hole struct {
 	// missing then may be called loss.
 	Settle  time.Duration
 	Certain bool // it must be there; others depend on luck
+	// Gaps says that there may be gaps in it, but that most is there: it explains gaps, and excuses nothing else.
+	Gaps bool
 }
 
 // holeSlack is what a hole may begin sooner or end later: what happened is noticed later than it happened.
@@ -130,6 +132,9 @@ func (p Plan) Holes() []Hole {
 	var all []Hole
 	for _, a := range p.Actions {
 		all = append(all, a.holes()...)
+		if a.Do == Doze && p.Network.Loss > 0 { // a sign of life that is lost leaves a long hole
+			all = append(all, Hole{Kind: media.Audio, From: a.At, To: a.At + a.For, Causes: []timeline.Cause{timeline.Loss}, Gaps: true})
+		}
 	}
 	return all
 }
@@ -172,7 +177,7 @@ func (s Sent) Outside(began time.Time, holes []Hole) Sent {
 		return func(m Moment) bool {
 			at := m.At.Sub(began)
 			return slices.ContainsFunc(holes, func(h Hole) bool {
-				return (h.Kind == "" || h.Kind == k) && at+length > h.From-holeSlack && at < h.To+h.Settle+holeSlack
+				return !h.Gaps && (h.Kind == "" || h.Kind == k) && at+length > h.From-holeSlack && at < h.To+h.Settle+holeSlack
 			})
 		}
 	}

@@ -91,6 +91,9 @@ func (t *Tape) WantKeyframe() { t.sender.wantWhole.Store(true) }
 // Sent tells what was captured so far, since Forget.
 func (t *Tape) Sent() Sent { return t.log.sent(t.options.Media.Spec) }
 
+// Fastest is how long the way took at least so far.
+func (t *Tape) Fastest() Fastest { return t.road.fastest }
+
 // Forget drops what Sent tells of, so that a long tape does not grow.
 func (t *Tape) Forget() {
 	t.log.mu.Lock()
