@@ -64,6 +64,13 @@ func TestFaults(t *testing.T) {
 			begin: func(t *testing.T, w *ward) func() { return fill(t, filepath.Join(w.p.Data, "spool")) },
 		},
 		{
+			name: "the disk of everything is full", lasts: 6 * time.Second,
+			options: func(t *testing.T) testenv.ProductOptions {
+				return testenv.ProductOptions{Data: smallDisk(t, "", 64<<20), Env: []string{"CONSILIUM_DATABASE_URL=" + testenv.Postgres(t)}}
+			},
+			begin: fillAndAsk,
+		},
+		{
 			name: "the folder of the recordings is read-only", lasts: 6 * time.Second,
 			begin: func(t *testing.T, w *ward) func() { return freeze(t, filepath.Join(w.p.Data, "spool", w.c.ID)) },
 		},
@@ -298,6 +305,22 @@ func fill(t testing.TB, dir string) func() {
 		if err := os.Remove(ballast.Name()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// fillAndAsk fills the disk of the log too, and gives a command meanwhile: it waits for the log, or is refused.
+func fillAndAsk(t *testing.T, w *ward) func() {
+	end := fill(t, w.p.Data)
+	done := make(chan struct{})
+	go func() { // ends within the time of one request
+		defer close(done)
+		status, err := w.ask("POST", "/recording/pause?reason=private", events.TypeRecordingPaused)
+		t.Logf("a command on a full disk: %d, %v", status, err)
+	}()
+	return func() {
+		end()
+		<-done
+		w.must("POST", "/recording/resume?reason=private", events.TypeRecordingResumed)
 	}
 }
 

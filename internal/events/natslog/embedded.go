@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,10 +29,16 @@ type ServerConfig struct {
 // listens on a free port of the loopback address, for stitchers of the same machine.
 type Embedded struct {
 	cfg       ServerConfig
-	server    *server.Server
 	lock      *os.File
 	passwords map[string]string
 	folders   *folders
+
+	broken  chan struct{} // holds a token when the disk has failed
+	mending sync.WaitGroup
+	end     context.CancelFunc // of mending
+
+	mu     sync.Mutex     // guards server
+	server *server.Server // nil while it is started anew
 }
 
 // starting is how long the server may take until it is ready. It reads its whole store when it was killed before.
@@ -49,7 +56,7 @@ func Start(ctx context.Context, cfg ServerConfig) (*Embedded, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	e := &Embedded{cfg: cfg, passwords: map[string]string{userLive: rand.Text(), userStitcher: rand.Text(), userAdmin: rand.Text()}}
+	e := &Embedded{cfg: cfg, broken: make(chan struct{}, 1), end: func() {}, passwords: map[string]string{userLive: rand.Text(), userStitcher: rand.Text(), userAdmin: rand.Text()}}
 	if err := e.start(ctx); err != nil {
 		e.Stop()
 		return nil, fmt.Errorf("start the event log: %w", err)
@@ -58,31 +65,45 @@ func Start(ctx context.Context, cfg ServerConfig) (*Embedded, error) {
 }
 
 func (e *Embedded) start(ctx context.Context) error {
-	store := filepath.Join(e.cfg.DataDir, "nats")
-	if err := os.MkdirAll(store, 0o700); err != nil {
+	if err := os.MkdirAll(e.store(), 0o700); err != nil {
 		return err
 	}
-	if err := e.claim(filepath.Join(store, "lock")); err != nil {
+	if err := e.claim(filepath.Join(e.store(), "lock")); err != nil {
 		return err
 	}
+	if err := e.serve(ctx); err != nil {
+		return err
+	}
+	mending, end := context.WithCancel(context.Background())
+	e.end = end
+	e.mending.Go(func() { e.mend(mending) }) // ends with Stop
+	return nil
+}
+
+func (e *Embedded) store() string { return filepath.Join(e.cfg.DataDir, "nats") }
+
+// serve starts a server on the store, which nobody else uses.
+func (e *Embedded) serve(ctx context.Context) error {
 	users, err := serverUsers(e.passwords)
 	if err != nil {
 		return err
 	}
-	s, err := server.NewServer(e.options(store, users))
+	s, err := server.NewServer(e.options(e.store(), users))
 	if err != nil {
 		return err
 	}
+	e.mu.Lock()
 	e.server = s
-	s.SetLoggerV2(serverLog{e.cfg.Logger}, false, false, false)
+	e.mu.Unlock()
+	s.SetLoggerV2(serverLog{e.cfg.Logger, e.broke}, false, false, false)
 	s.Start()
 	if err := ready(ctx, s); err != nil {
 		return err
 	}
-	if err := e.ensureStreams(ctx); err != nil {
+	if err := e.ensureStreams(ctx, s); err != nil {
 		return err
 	}
-	if e.folders, err = syncFolders(store); err != nil {
+	if e.folders, err = syncFolders(e.store(), e.folders); err != nil {
 		return err
 	}
 	c := Credentials{URL: s.ClientURL(), User: userStitcher, Password: e.passwords[userStitcher]}
@@ -132,8 +153,8 @@ func ready(ctx context.Context, s *server.Server) error {
 }
 
 // ensureStreams is the only thing that is ever done as admin.
-func (e *Embedded) ensureStreams(ctx context.Context) error {
-	nc, err := nats.Connect("", nats.InProcessServer(e.server), nats.UserInfo(userAdmin, e.passwords[userAdmin]),
+func (e *Embedded) ensureStreams(ctx context.Context, s *server.Server) error {
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.UserInfo(userAdmin, e.passwords[userAdmin]),
 		nats.Name("setup"), nats.CustomInboxPrefix(inbox(userAdmin)))
 	if err != nil {
 		return err
@@ -145,13 +166,15 @@ func (e *Embedded) ensureStreams(ctx context.Context) error {
 // Connect gives the log to this process, as the user live. The caller closes it before Stop.
 func (e *Embedded) Connect(ctx context.Context) (*Log, error) {
 	return Connect(ctx, Config{
-		Server: e.server, User: userLive, Password: e.passwords[userLive], Name: "live",
+		Server: e, User: userLive, Password: e.passwords[userLive], Name: "live",
 		Logger: e.cfg.Logger, Registerer: e.cfg.Registerer, settled: e.folders.sync,
 	})
 }
 
 // Stop takes the credentials away, stops the server and waits for it. Nothing that was appended is lost.
 func (e *Embedded) Stop() {
+	e.end()
+	e.mending.Wait()
 	if e.server != nil {
 		_ = os.Remove(CredentialsPath(e.cfg.DataDir))
 		e.server.Shutdown()

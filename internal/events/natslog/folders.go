@@ -20,8 +20,9 @@ type folders struct {
 	synced time.Time  // when the folder had changed last, at its newest sync
 }
 
-// syncFolders syncs every folder of the store, and watches the one that gets new files while the server runs.
-func syncFolders(store string) (*folders, error) {
+// syncFolders syncs every folder of the store, and watches the one that gets new files while the server runs: with the
+// watcher of a server before, if there was one.
+func syncFolders(store string, before *folders) (*folders, error) {
 	f := &folders{}
 	err := filepath.WalkDir(store, func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -43,6 +44,9 @@ func syncFolders(store string) (*folders, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sync the folders of %s: %w", store, err)
+	}
+	if before != nil {
+		return before, nil
 	}
 	return f, nil
 }
