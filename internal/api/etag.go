@@ -11,8 +11,8 @@ import (
 // maxTagged bounds the answers that are held back to be given a tag; larger ones go out as they come.
 const maxTagged = 4 << 20
 
-// conditional gives every JSON answer to a GET a weak ETag, and answers 304 to a client that has it already: a page that
-// asks again and again costs no bytes while nothing changes.
+// conditional gives every JSON answer to a GET a weak ETag, and answers 304 to a client that has it already: who asks
+// again and again costs no bytes while nothing changes.
 func conditional(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet || r.Header.Get("Upgrade") != "" {
@@ -77,7 +77,7 @@ func (t *tagged) finish() {
 	h := t.Header()
 	h.Set("ETag", tag)
 	if h.Get("Cache-Control") == "" {
-		h.Set("Cache-Control", "private, no-cache")
+		h.Set("Cache-Control", "no-store") // names do not stay on the disks of browsers; who sends If-None-Match keeps its own copy
 	}
 	if has(t.request.Header.Get("If-None-Match"), tag) {
 		h.Del("Content-Type")
