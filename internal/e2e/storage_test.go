@@ -51,7 +51,8 @@ func TestWithTooLittleStorageNothingRecordedBegins(t *testing.T) {
 			Level string `json:"level"`
 			Free  int64  `json:"freeBytes"`
 		} `json:"places"`
-	}) {
+	},
+	) {
 		service.call("GET", "/storage", nil, 200, &s)
 		return s
 	}
