@@ -1,9 +1,12 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -46,5 +49,22 @@ func TestProblems(t *testing.T) {
 				t.Fatalf("got %+v", p)
 			}
 		})
+	}
+}
+
+// TestCodesAreDocumented: a program decides on codes, so each has its row in docs/api.md.
+func TestCodesAreDocumented(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "api.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := []string{"invalid", "internal", "too_many_requests", "idempotency_mismatch", "idempotency_running"}
+	for _, s := range sentences {
+		codes = append(codes, s.code)
+	}
+	for _, code := range codes {
+		if !bytes.Contains(doc, []byte("| `"+code+"` | ")) {
+			t.Errorf("docs/api.md has no row for %s", code)
+		}
 	}
 }
