@@ -24,12 +24,18 @@ var archiveFiles = map[string]string{
 	"chapters.vtt":   "text/vtt; charset=utf-8",
 	"events.vtt":     "text/vtt; charset=utf-8",
 	"thumbnails.vtt": "text/vtt; charset=utf-8",
+	"thumbnails.jpg": "image/jpeg",
+	"peaks.json":     "application/json",
+	failureFile:      "text/plain; charset=utf-8",
 }
+
+// failureFile is what is known of a version that failed; no other file of it exists.
+const failureFile = "failure.txt"
 
 // actionFor says what must be allowed to read a file: pictures and sound, or words about them.
 func actionFor(file string) auth.Action {
 	switch file {
-	case "manifest.json", "chapters.vtt", "events.vtt":
+	case "manifest.json", "chapters.vtt", "events.vtt", failureFile:
 		return auth.ViewManifest
 	default:
 		return auth.ViewArchive
@@ -66,11 +72,10 @@ func (s *Server) serveArchiveFile(w http.ResponseWriter, r *http.Request) error 
 			return err
 		}
 	}
-	rendered, err := s.rendered(r.Context(), id, version)
+	key, digest, err := s.placeOf(r.Context(), id, version, file)
 	if err != nil {
 		return err
 	}
-	key := path.Join(path.Dir(rendered.Key), file)
 	info, err := s.deps.Blobs.Stat(r.Context(), key)
 	if err != nil {
 		return err
@@ -80,7 +85,7 @@ func (s *Server) serveArchiveFile(w http.ResponseWriter, r *http.Request) error 
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Cache-Control", "private, no-cache")
-	h.Set("ETag", fmt.Sprintf(`"%s-%d-%s"`, rendered.SHA256[:min(16, len(rendered.SHA256))], info.Bytes, file))
+	h.Set("ETag", fmt.Sprintf(`"%s-%d-%s"`, digest[:min(16, len(digest))], info.Bytes, file))
 	if r.URL.Query().Has("download") {
 		h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{
 			"filename": fmt.Sprintf("consultation-%s-v%d%s", id, version, path.Ext(file)),
@@ -88,6 +93,28 @@ func (s *Server) serveArchiveFile(w http.ResponseWriter, r *http.Request) error 
 	}
 	http.ServeContent(w, r, file, time.Time{}, content)
 	return nil
+}
+
+// placeOf finds where a file of a version lies, and a digest that changes with it.
+func (s *Server) placeOf(ctx context.Context, id string, version int, file string) (key, digest string, err error) {
+	if file == failureFile {
+		return s.failure(ctx, id, version)
+	}
+	rendered, err := s.rendered(ctx, id, version)
+	return path.Join(path.Dir(rendered.Key), file), rendered.SHA256, err
+}
+
+// failure finds what the stitcher left of a version that failed. It is read seldom, so it is not remembered.
+func (s *Server) failure(ctx context.Context, id string, version int) (key, digest string, err error) {
+	for stored, err := range s.deps.Log.Read(ctx, id, 1) {
+		if err != nil {
+			return "", "", err
+		}
+		if f, ok := stored.Event.(events.ArchiveFailed); ok && f.Version == version && f.Detail != nil {
+			return f.Detail.Key, f.Detail.SHA256, nil
+		}
+	}
+	return "", "", blob.ErrNotFound
 }
 
 // rendered finds the event that says where a version is; archives are immutable and only the log knows them.

@@ -72,12 +72,12 @@ func Compose(c Composition) (Command, error) {
 	}
 	return Command{
 		Step: "compose", Frames: c.Frames,
-		Args:  append([]string{"-v", "warning", "-filter_complex_threads", "1", "-max_error_rate", "1"}, args...),
+		Args:  append([]string{"-v", "info", "-filter_complex_threads", "1", "-max_error_rate", "1"}, args...),
 		Limit: time.Minute + slowest*time.Duration(c.Frames)*time.Second/time.Duration(c.Rate),
 	}, nil
 }
 
-// picture is the graph. The background is an input of xstack that covers the whole canvas: it keeps the frame rate when
+// picture is the graph, which a Watch can look at. The background is an input of xstack that covers the whole canvas: it keeps the frame rate when
 // the tiles have ended, and every tile lies on top of it at its own place.
 func (c Composition) picture() *ffgo.Stream {
 	// The background ends soon after the composition: without an end, a tile that never shows a frame would make
@@ -99,6 +99,9 @@ func (c Composition) picture() *ffgo.Stream {
 		if t.Late {
 			out = ffgo.Filter([]*ffgo.Stream{out, c.tile(t)}, "overlay", ffgo.Args{itoa(t.X), itoa(t.Y), "format=yuv420"})
 		}
+	}
+	if len(c.Tiles) > 0 {
+		out = watched(out, stillness, stillFor)
 	}
 	overlay := ffgo.Input(file(c.Overlay), input("png_pipe", "png")).Video()
 	return ffgo.Filter([]*ffgo.Stream{out, overlay}, "overlay", ffgo.Args{"0", "0", "format=yuv420"}).

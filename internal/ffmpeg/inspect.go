@@ -3,6 +3,7 @@ package ffmpeg
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -12,97 +13,79 @@ import (
 	ffgo "github.com/u2takey/ffmpeg-go"
 )
 
-// Findings are what a look at a finished archive tells. Everything is decoded once, as a player would.
-type Findings struct {
-	Frames       int64         // decoded
-	DecodeErrors int           // of the archive itself: 0 unless it is broken
-	Frozen       time.Duration // nothing in the picture moved for 2 seconds or more; cards do not move
-	Black        time.Duration // the whole picture was black for half a second or more
-	Loudness     float64       // integrated, EBU R 128, in LUFS; -70 is silence
+// Stretch is a part of a picture, in seconds from its start.
+type Stretch struct{ Start, End float64 }
+
+// Length is how long it lasts.
+func (s Stretch) Length() time.Duration { return seconds(s.End - s.Start) }
+
+// Watch reads what a run says of its picture while it goes by: where it stands still and where it is black. Give it to
+// the run as Pipes.Log. The zero Watch is ready.
+type Watch struct {
+	frozen, black []Stretch
+	froze         float64
+	standing      bool // since froze
+	loudness      float64
+	volume        float64
+	line          []byte
 }
 
-// silenceLUFS is what R 128 gives for silence: the absolute gate.
-const silenceLUFS = -70
+// stillness and blackness are what is watched for: a mean difference of a thousandth for two seconds, and 98 of 100 points
+// nearly black for half a second.
+const (
+	stillness = 0.001
+	stillFor  = 2
+	blackness = "d=0.5:pix_th=0.05"
+)
 
-// Inspect decodes an archive of that length in dir.
-func (t *Tool) Inspect(ctx context.Context, dir, name string, hasVideo bool, length time.Duration, frames func(int64)) (Findings, error) {
-	args, err := arguments(1, func() *ffgo.Stream {
-		in := ffgo.Input(file(name), ffgo.KwArgs{
-			"f": "mp4", "format_whitelist": "mp4,mov,mov,mp4,m4a,3gp,3g2,mj2", "protocol_whitelist": "file", "codec_whitelist": "h264,aac,bin_data",
-		})
-		// framelog=verbose keeps ten lines a second of loudness out of the log.
-		options := ffgo.KwArgs{"f": "null", "af": "ebur128=framelog=verbose"}
-		streams := []*ffgo.Stream{in.Audio()}
-		if hasVideo {
-			options["vf"] = "freezedetect=n=-60dB:d=2,blackdetect=d=0.5:pix_th=0.05"
-			streams = append([]*ffgo.Stream{in.Video()}, streams...)
-		}
-		return ffgo.Output(streams, "-", options)
-	})
-	if err != nil {
-		return Findings{}, fmt.Errorf("inspect: %w", err)
-	}
-	log := findings{length: length.Seconds(), froze: math.NaN()}
-	res, err := t.Run(ctx, dir, Command{
-		Step: "inspect", Args: append([]string{"-v", "info"}, args...), Limit: time.Minute + slowest*length,
-	}, Pipes{Frames: frames, Log: &log})
-	if err != nil {
-		return Findings{}, err
-	}
-	log.end()
-	f := Findings{Frames: res.Frames, DecodeErrors: res.DecodeErrors, Loudness: silenceLUFS}
-	f.Frozen, f.Black = seconds(log.frozen), seconds(log.black)
-	if log.loudness < 0 {
-		f.Loudness = log.loudness
-	}
-	return f, nil
+// watched adds the watching to a picture, which goes by unchanged.
+func watched(s *ffgo.Stream, still float64, forSeconds int) *ffgo.Stream {
+	return s.Filter("freezedetect", ffgo.Args{"n=" + strconv.FormatFloat(min(1, still), 'f', 6, 64), "d=" + itoa(forSeconds)}).
+		Filter("blackdetect", ffgo.Args{blackness})
 }
 
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
-
-// findings reads the log of an inspection line by line.
-type findings struct {
-	length   float64 // seconds
-	froze    float64 // since when the picture stands still, NaN when it moves
-	frozen   float64
-	black    float64
-	loudness float64
-	line     []byte
+// Frozen is where the picture stood still, length being that of the whole in seconds.
+func (w *Watch) Frozen(length float64) []Stretch {
+	all := w.frozen
+	if w.standing && w.froze < length { // the tool does not report the end of one that lasts to the end
+		all = append(all[:len(all):len(all)], Stretch{w.froze, length})
+	}
+	return all
 }
 
-// Write takes the log; exec calls it. It never fails.
-func (f *findings) Write(p []byte) (int, error) {
-	f.line = append(f.line, p...)
+// Black is where the picture was black.
+func (w *Watch) Black() []Stretch { return w.black }
+
+// Write takes what the tool says; exec calls it. It never fails.
+func (w *Watch) Write(p []byte) (int, error) {
+	w.line = append(w.line, p...)
 	for {
-		line, rest, ok := bytes.Cut(f.line, []byte{'\n'})
+		line, rest, ok := bytes.Cut(w.line, []byte{'\n'})
 		if !ok {
 			return len(p), nil
 		}
-		f.read(string(line))
-		f.line = append(f.line[:0], rest...)
+		w.read(string(line))
+		w.line = append(w.line[:0], rest...)
 	}
 }
 
-func (f *findings) read(line string) {
+func (w *Watch) read(line string) {
 	if v, ok := valueAfter(line, "freezedetect.freeze_start: "); ok {
-		f.froze = v
+		w.froze, w.standing = v, true
 	}
-	if v, ok := valueAfter(line, "freezedetect.freeze_duration: "); ok {
-		f.frozen += v
-		f.froze = math.NaN()
+	if v, ok := valueAfter(line, "freezedetect.freeze_end: "); ok && w.standing {
+		w.frozen, w.standing = append(w.frozen, Stretch{w.froze, v}), false
 	}
-	if v, ok := valueAfter(line, "black_duration:"); ok {
-		f.black += v
+	if from, ok := valueAfter(line, "black_start:"); ok {
+		if to, ok := valueAfter(line, "black_end:"); ok {
+			w.black = append(w.black, Stretch{from, to})
+		}
 	}
 	if v, ok := valueAfter(line, " I: "); ok {
-		f.loudness = v // the summary comes last
+		w.loudness = v // the summary comes last
 	}
-}
-
-// end closes a standstill that lasted to the end: ffmpeg does not report its length.
-func (f *findings) end() {
-	if !math.IsNaN(f.froze) {
-		f.frozen += max(0, f.length-f.froze)
+	if v, ok := valueAfter(line, "mean_volume: "); ok {
+		w.volume = v
 	}
 }
 
@@ -118,4 +101,101 @@ func valueAfter(line, key string) (float64, bool) {
 	}
 	v, err := strconv.ParseFloat(words[0], 64)
 	return v, err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// WatchTile is the command that looks at one tile of c alone, with the eye of somebody who sees no more of it than its
+// share of the canvas: what stands still here may stand still there too.
+func (c Composition) WatchTile(t Tile) (Command, error) {
+	share := float64(c.Width*c.Height) / float64(t.Width*t.Height)
+	args, err := arguments(1, func() *ffgo.Stream {
+		in := ffgo.Input(file(t.File), input("ivf", codecsOf[t.Codec])).Video().
+			Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)})
+		// Four times: edges of a scaled picture move less than those of its source.
+		return ffgo.Output([]*ffgo.Stream{watched(in, 4*stillness*share, stillFor/2)}, "-", ffgo.KwArgs{"f": "null", "threads": 1, "frames:v": c.Frames})
+	})
+	if err != nil {
+		return Command{}, fmt.Errorf("watch tile: %w", err)
+	}
+	return Command{
+		Step: "watch", Args: append([]string{"-v", "info", "-max_error_rate", "1"}, args...),
+		Limit: time.Minute + slowest*time.Duration(c.Frames)*time.Second/time.Duration(c.Rate),
+	}, nil
+}
+
+// Hearing is what listening to a finished sound tells.
+type Hearing struct {
+	DecodeErrors int     // 0 unless the file is broken
+	Loudness     float64 // integrated, EBU R 128, in LUFS; -70 is silence
+	Mean         float64 // of all samples, in dB of full scale; -91 is silence
+}
+
+// silenceLUFS is what R 128 gives for silence, the absolute gate; silenceDB the least that 16 bits hold.
+const (
+	silenceLUFS = -70
+	silenceDB   = -91
+)
+
+// Listen decodes a sound of that length in dir, as a player would.
+func (t *Tool) Listen(ctx context.Context, dir, name string, length time.Duration) (Hearing, error) {
+	args, err := arguments(1, func() *ffgo.Stream {
+		in := ffgo.Input(file(name), ffgo.KwArgs{
+			"f": "mp4", "format_whitelist": "mp4,mov,mov,mp4,m4a,3gp,3g2,mj2", "protocol_whitelist": "file", "codec_whitelist": "aac",
+		})
+		// framelog=verbose keeps ten lines a second of loudness out of the log.
+		return ffgo.Output([]*ffgo.Stream{in.Audio()}, "-", ffgo.KwArgs{"f": "null", "af": "ebur128=framelog=verbose,volumedetect"})
+	})
+	if err != nil {
+		return Hearing{}, fmt.Errorf("listen: %w", err)
+	}
+	log := Watch{volume: silenceDB}
+	res, err := t.Run(ctx, dir, Command{
+		Step: "listen", Args: append([]string{"-v", "info"}, args...), Limit: time.Minute + slowest*length,
+	}, Pipes{Log: &log})
+	if err != nil {
+		return Hearing{}, err
+	}
+	h := Hearing{DecodeErrors: res.DecodeErrors, Loudness: silenceLUFS, Mean: log.volume}
+	if log.loudness < 0 {
+		h.Loudness = log.loudness
+	}
+	return h, nil
+}
+
+// Times gives the moments at which the pictures of a finished file are shown, in the order of the file.
+func (t *Tool) Times(ctx context.Context, dir, name string) ([]time.Duration, error) {
+	cage, err := t.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	path, err := t.find("ffprobe")
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	_, err = t.run(ctx, dir, path, Command{Step: "probe", Limit: probeLimit, Args: []string{
+		"-v", "error", "-f", "mp4", "-protocol_whitelist", "file", "-select_streams", "v:0",
+		"-show_entries", "packet=pts_time", "-of", "csv=p=0", "-i", file(name),
+	}}, cage, Pipes{Stdout: &out})
+	if err != nil {
+		return nil, fmt.Errorf("times of %s: %w", name, err)
+	}
+	return parseTimes(out.String())
+}
+
+func parseTimes(out string) ([]time.Duration, error) {
+	var all []time.Duration
+	for line := range strings.Lines(out) {
+		line = strings.Trim(line, "\r\n,")
+		if line == "" {
+			continue
+		}
+		v, err := strconv.ParseFloat(line, 64)
+		if err != nil {
+			return nil, errors.New("a picture without a time: " + strconv.Quote(line))
+		}
+		all = append(all, seconds(v).Round(time.Microsecond))
+	}
+	return all, nil
 }

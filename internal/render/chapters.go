@@ -63,14 +63,14 @@ func (p *Plan) ChaptersVTT() string {
 	for _, c := range p.Chapters {
 		cues = append(cues, Cue{c.Start, c.End, c.Title})
 	}
-	return vtt(cues)
+	return VTT(cues)
 }
 
 // EventsVTT is the WebVTT file of the cues.
-func (p *Plan) EventsVTT() string { return vtt(p.Cues) }
+func (p *Plan) EventsVTT() string { return VTT(p.Cues) }
 
-// vtt writes cues as WebVTT (W3C WebVTT §4).
-func vtt(cues []Cue) string {
+// VTT writes cues as WebVTT (W3C WebVTT §4).
+func VTT(cues []Cue) string {
 	var b strings.Builder
 	b.WriteString("WEBVTT\n")
 	for i, c := range cues {

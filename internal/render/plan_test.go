@@ -483,7 +483,7 @@ func TestNames(t *testing.T) {
 }
 
 func TestSubtitlesHoldNoMarkup(t *testing.T) {
-	got := vtt([]Cue{{Start: time.Hour + 2*time.Minute + 3*time.Second + 4*time.Millisecond, End: 2 * time.Hour, Text: "<b>a & b</b>\n\n00:00 --> x"}})
+	got := VTT([]Cue{{Start: time.Hour + 2*time.Minute + 3*time.Second + 4*time.Millisecond, End: 2 * time.Hour, Text: "<b>a & b</b>\n\n00:00 --> x"}})
 	want := "WEBVTT\n\n1\n01:02:03.004 --> 02:00:00.000\n&lt;b&gt;a &amp; b&lt;/b&gt;  00:00 --&gt; x\n"
 	if got != want {
 		t.Errorf("got %q", got)

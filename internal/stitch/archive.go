@@ -19,6 +19,10 @@ const (
 	ManifestFile = "manifest.json"
 	ChaptersFile = "chapters.vtt"
 	EventsFile   = "events.vtt"
+
+	PeaksFile         = "peaks.json"     // the sound as a curve
+	ThumbnailsFile    = "thumbnails.jpg" // of a video: small pictures on one sheet
+	ThumbnailsVTTFile = "thumbnails.vtt" // which of them belongs to which moment
 )
 
 const (
@@ -80,25 +84,36 @@ func (j *job) check(info ffmpeg.Info) error {
 	return nil
 }
 
-// inspect decodes the archive once, as a player would.
-func (w *Worker) inspect(ctx context.Context, j *job) error {
-	f, err := w.deps.FFmpeg.Inspect(ctx, j.dir, ArchiveFile, j.plan.Profile.Video, j.plan.Duration(), nil)
-	if err != nil {
-		return err
-	}
-	if f.DecodeErrors > 0 || j.plan.Profile.Video && f.Frames != j.plan.Frames {
-		return &failure{CodeRenderFailed, fmt.Errorf("the archive decodes to %d frames with %d errors, %d frames were planned", f.Frames, f.DecodeErrors, j.plan.Frames)}
-	}
-	j.result.findings = f
-	return nil
-}
-
 // media are the names of the archive's files that lie in the folder of the job.
-func (j *job) media() []string { return []string{ArchiveFile} }
+func (j *job) media() []string {
+	if !j.plan.Profile.Video {
+		return []string{ArchiveFile}
+	}
+	return []string{ArchiveFile, ThumbnailsFile}
+}
 
 // texts are the archive's other files, without the manifest.
 func (j *job) texts() map[string][]byte {
-	return map[string][]byte{ChaptersFile: []byte(j.plan.ChaptersVTT()), EventsFile: []byte(j.plan.EventsVTT())}
+	all := map[string][]byte{ChaptersFile: []byte(j.plan.ChaptersVTT()), EventsFile: []byte(j.plan.EventsVTT())}
+	all[PeaksFile] = j.peaks()
+	if j.plan.Profile.Video {
+		all[ThumbnailsVTTFile] = []byte(j.thumbnailsVTT())
+	}
+	return all
+}
+
+// peaks is the sound as a curve: the greatest sample of each tenth of a second, 255 is full scale.
+func (j *job) peaks() []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"perSecond":10,"max":255,"peaks":[`)
+	for i, p := range j.result.peaks {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprint(&b, p)
+	}
+	b.WriteString("]}\n")
+	return b.Bytes()
 }
 
 // store puts the files into the blob store and announces them, in this order.

@@ -66,6 +66,7 @@ func stitcherProcess(dir string) error {
 	if err != nil {
 		return err
 	}
+	logger.Info("ready")
 	return w.Run(ctx)
 }
 

@@ -45,6 +45,7 @@ type job struct {
 
 	trackPhases map[string]shifts // of cameras, by track
 	voicePhases map[string]shifts // what sound follows, by participant
+	offsets     []float64         // of camera frames from where their sound is, in milliseconds
 }
 
 // key is the key of a file of the archive in the blob store.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"consilium/internal/events"
 	"consilium/internal/timeline"
@@ -25,6 +26,7 @@ type Manifest struct {
 	Timeline     *timeline.Timeline `json:"timeline"` // as rendered: what is missing is a gap in it
 	Chunks       []Piece            `json:"chunks"`   // in the order of the archive
 	Sound        Piece              `json:"sound"`
+	Gains        map[string]float64 `json:"gains"`              // dB by participant, by which voices were brought toward one loudness
 	Failures     []PieceFailure     `json:"failures,omitempty"` // chunks that could not be made: cards stand there
 	Checks       Checks             `json:"checks"`
 	Tools        map[string]string  `json:"tools"`
@@ -52,14 +54,25 @@ type PieceFailure struct {
 	Detail  *events.Blob `json:"detail,omitempty"` // what the tool said
 }
 
-// Checks are what was found when the finished archive was decoded.
+// Checks are what the stitcher found when it looked at its own work. A check that fails leaves no manifest.
 type Checks struct {
-	Frames       int64   `json:"frames"`
-	FrozenMS     int64   `json:"frozenMs"` // nothing moved for 2 s or more; cards do not move
-	BlackMS      int64   `json:"blackMs"`
+	Frames       int64   `json:"frames"`       // in the finished file, each at its time
+	FrozenMS     int64   `json:"frozenMs"`     // nothing moved for 2 s or more, because nothing was to move; cards do not
+	BlackMS      int64   `json:"blackMs"`      // all was black for half a second or more, because the sources were
 	Loudness     float64 `json:"loudness"`     // LUFS, integrated (EBU R 128); -70 is silence
 	DecodeErrors int64   `json:"decodeErrors"` // frames of the segments that could not be decoded
 	SyncErrorMS  float64 `json:"syncErrorMs"`  // largest estimated error of a clip's place
+	AVOffsetMS   float64 `json:"avOffsetMs"`   // 95 of 100 camera frames are nearer to their sound than this, by the clocks
+}
+
+// percentile is the 95th of the sizes of offsets, to the microsecond.
+func percentile(offsets []float64) float64 {
+	if len(offsets) == 0 {
+		return 0
+	}
+	sorted := slices.Clone(offsets)
+	slices.Sort(sorted)
+	return math.Round(sorted[(len(sorted)-1)*95/100]*1e3) / 1e3
 }
 
 func (j *job) manifest() Manifest {
@@ -81,11 +94,13 @@ func (j *job) manifest() Manifest {
 		}
 	}
 	m.Chunks = append(m.Chunks, j.result.chunks...)
-	m.Sound, m.Failures = j.result.sound, j.result.failures
-	f := j.result.findings
+	m.Sound, m.Gains, m.Failures = j.result.sound, j.result.gains, j.result.failures
 	m.Checks = Checks{
-		Frames: f.Frames, FrozenMS: f.Frozen.Milliseconds(), BlackMS: f.Black.Milliseconds(), Loudness: f.Loudness,
-		DecodeErrors: j.result.decodeErrors, SyncErrorMS: worstPlace(j.timeline),
+		FrozenMS: j.result.frozenMS, BlackMS: j.result.blackMS, Loudness: j.result.loudness,
+		DecodeErrors: j.result.decodeErrors, SyncErrorMS: worstPlace(j.timeline), AVOffsetMS: percentile(j.offsets),
+	}
+	if j.plan.Profile.Video {
+		m.Checks.Frames = j.plan.Frames // counted and timed, else there is no manifest
 	}
 	return m
 }

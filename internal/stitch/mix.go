@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -34,8 +33,11 @@ func (w *Worker) makeSound(ctx context.Context, dir string, s *soundWork, files 
 	if err != nil {
 		return made{}, err
 	}
-	var m made
 	mix := mixer{tool: w.deps.FFmpeg, dir: dir, runs: runs}
+	gains, err := mix.measure(ctx, s)
+	if err != nil {
+		return made{}, err
+	}
 	group, mixing := errgroup.WithContext(ctx)
 	read, write := io.Pipe()
 	group.Go(func() error {
@@ -54,21 +56,8 @@ func (w *Worker) makeSound(ctx context.Context, dir string, s *soundWork, files 
 	if err := group.Wait(); err != nil {
 		return made{}, err
 	}
-	m.Lost = mix.lostRuns()
-	return m, w.checkSound(ctx, dir, s.Samples)
-}
-
-// checkSound counts what the encoder wrote.
-func (w *Worker) checkSound(ctx context.Context, dir string, samples int64) error {
-	info, err := w.deps.FFmpeg.Probe(ctx, dir, encodedFile, "mp4")
-	if err != nil {
-		return err
-	}
-	want := time.Duration(samples) * time.Second / ffmpeg.SampleRate
-	if a := info.Audio(); a == nil || (a.Duration-want).Abs() > lengthTolerance {
-		return &failure{CodeRenderFailed, fmt.Errorf("the sound is %+v instead of %s", a, want)}
-	}
-	return nil
+	h, err := w.checkSound(ctx, dir, s.Samples, decibels(mix.squares, ffmpeg.Channels*s.Samples))
+	return made{Lost: mix.lostRuns(), Loudness: h.Loudness, Gains: gains, Peaks: mix.peaks}, err
 }
 
 // runs opens the runs of a recipe.
@@ -105,6 +94,11 @@ type mixer struct {
 	dir  string
 	runs []run
 
+	gains   []float32 // factors by run; nil: none
+	squares float64   // sum of the squares of all samples
+	noted   int64     // samples
+	peaks   []byte    // greatest sample of each tenth of a second, 255 is full scale
+
 	mu   sync.Mutex // guards lost
 	lost []int      // runs that do not decode to their end; the rest of them is silence
 }
@@ -114,7 +108,7 @@ func (m *mixer) lostRuns() []int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	slices.Sort(m.lost)
-	return m.lost
+	return slices.Compact(m.lost)
 }
 
 // mixBlock is how many samples are mixed at a time: a tenth of a second.
@@ -135,6 +129,7 @@ func (m *mixer) write(ctx context.Context, out io.Writer, total int64) error {
 			drop--
 			return nil
 		}
+		m.note(f)
 		return writeFrame(buffered, f)
 	}
 	for at := int64(0); at < total; at += mixBlock {
@@ -172,6 +167,67 @@ func (m *mixer) write(ctx context.Context, out io.Writer, total int64) error {
 	return buffered.Flush()
 }
 
+// note keeps what is to be known of a sample that was mixed.
+func (m *mixer) note(f frame) {
+	if m.noted%mixBlock == 0 {
+		m.peaks = append(m.peaks, 0)
+	}
+	m.noted++
+	for _, v := range f {
+		m.squares += float64(v) * float64(v)
+		if p := byte(min(255, math.Round(math.Abs(float64(v))*255))); p > m.peaks[len(m.peaks)-1] {
+			m.peaks[len(m.peaks)-1] = p
+		}
+	}
+}
+
+// measure finds the gain of each voice in dB and sets that of its runs. It decodes what it needs of them and no more.
+func (m *mixer) measure(ctx context.Context, s *soundWork) ([]float64, error) {
+	var meters []*loudnessMeter
+	m.gains = nil
+	for number, r := range m.runs {
+		of := s.Runs[number].Voice
+		for of >= len(meters) {
+			meters = append(meters, newLoudnessMeter())
+		}
+		if len(meters[of].blocks) >= enoughSpeech {
+			continue
+		}
+		v, err := m.play(ctx, number, r)
+		if err != nil {
+			return nil, err
+		}
+		err = v.hear(meters[of])
+		v.stop()
+		if err != nil {
+			return nil, err
+		}
+	}
+	gains := make([]float64, len(meters))
+	for i, meter := range meters {
+		gains[i] = meter.gain()
+	}
+	m.gains = make([]float32, len(m.runs))
+	for number := range m.runs {
+		m.gains[number] = factor(gains[s.Runs[number].Voice])
+	}
+	return gains, nil
+}
+
+// hear gives what is played of the voice to a meter, until that has had enough.
+func (v *voice) hear(meter *loudnessMeter) error {
+	for place := math.Ceil(v.run.knots[0].file); place < v.run.knots[len(v.run.knots)-1].file; place++ {
+		f, err := v.in.at(place)
+		if err != nil {
+			return fmt.Errorf("decode voice: %w", err)
+		}
+		if !meter.add(f) {
+			return nil
+		}
+	}
+	return nil
+}
+
 func writeFrame(w io.Writer, f frame) error {
 	var b [frameBytes]byte
 	for c, v := range f {
@@ -186,6 +242,7 @@ type voice struct {
 	run  run
 	in   source
 	stop func() // ends the decoder and waits for it
+	gain float32
 }
 
 // play starts the decoder of a run.
@@ -224,7 +281,11 @@ func (m *mixer) play(ctx context.Context, number int, r run) (*voice, error) {
 		_ = decoder.Wait()  // its error has reached the reader, or nobody needs the rest
 		_ = os.Remove(path) // otherwise it goes with the folder
 	}
-	return &voice{run: r, in: source{r: read}, stop: stop}, nil
+	v := &voice{run: r, in: source{r: read}, stop: stop, gain: 1}
+	if m.gains != nil {
+		v.gain = m.gains[number]
+	}
+	return v, nil
 }
 
 // edge is over how many samples a run comes and goes, so that it does not click: one millisecond.
@@ -241,7 +302,7 @@ func (v *voice) add(block []frame, at int64) error {
 		if err != nil {
 			return fmt.Errorf("decode voice: %w", err)
 		}
-		gain := float32(min(1, (now-begin)/edge, (end-now)/edge))
+		gain := v.gain * float32(min(1, (now-begin)/edge, (end-now)/edge))
 		for c := range f {
 			block[i][c] += gain * f[c]
 		}

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"io"
+	"math"
 	"slices"
 
+	"consilium/internal/media"
 	"consilium/internal/render"
 )
 
@@ -16,6 +18,7 @@ type order struct {
 	chunk  int // number of the chunk, -1 for the sound
 	at     render.Chunk
 	shown  [][]string // segments by tile, or by run of the sound
+	voices []string   // participants by voice of the sound
 	weight int64      // output frames: the longest are made first
 }
 
@@ -95,6 +98,9 @@ func (j *job) tileWork(pic *render.Picture, c render.Chunk, used *numbering) (ti
 		t.Packets[i] = packetPlace{int64(used.number(from[p.file])), p.frame.Offset, int64(p.frame.Length), p.slot, 0}
 		if p.shown {
 			t.Packets[i][4] = 1
+			if pic.Source != media.Screen {
+				j.offsets = append(j.offsets, math.Abs(p.off)*1000/render.Rate)
+			}
 		}
 	}
 	return t, nil
@@ -118,9 +124,14 @@ func (j *job) soundOrder() (*order, error) {
 	work := &soundWork{Samples: j.plan.Samples(), BitRate: j.plan.Profile.AudioBitRate}
 	var used numbering
 	for _, v := range j.plan.Voices {
+		voice := slices.Index(o.voices, v.Participant)
+		if voice < 0 {
+			voice = len(o.voices)
+			o.voices = append(o.voices, v.Participant)
+		}
 		for _, r := range runsOf(v.Clips, j.recording, j.voicePhases[v.Participant]) {
 			var names []string
-			var rw runWork
+			rw := runWork{Voice: voice}
 			for _, rec := range r.files {
 				names = append(names, rec.segment)
 				rw.Files = append(rw.Files, used.number(j.bySegment[rec.segment].ref()))

@@ -28,12 +28,17 @@ import (
 
 // made says what a piece is and what was found while it was made.
 type made struct {
-	Key          string `json:"key"` // of the recipe
-	SHA256       string `json:"sha256"`
-	Bytes        int64  `json:"bytes"`
-	DecodeErrors int    `json:"decodeErrors"`      // frames of the sources that could not be decoded
-	Omitted      []int  `json:"omitted,omitempty"` // tiles that gave no picture, by number
-	Lost         []int  `json:"lost,omitempty"`    // runs that do not decode to their end, by number
+	Key          string    `json:"key"` // of the recipe
+	SHA256       string    `json:"sha256"`
+	Bytes        int64     `json:"bytes"`
+	DecodeErrors int       `json:"decodeErrors"`       // frames of the sources that could not be decoded
+	Omitted      []int     `json:"omitted,omitempty"`  // tiles that gave no picture, by number
+	Lost         []int     `json:"lost,omitempty"`     // runs that do not decode to their end, by number
+	FrozenMS     int64     `json:"frozenMs,omitempty"` // nothing in the picture moved, for two seconds or more at a time
+	BlackMS      int64     `json:"blackMs,omitempty"`  // the whole picture was black
+	Loudness     float64   `json:"loudness,omitempty"` // of the sound: LUFS
+	Gains        []float64 `json:"gains,omitempty"`    // of the sound: dB by voice
+	Peaks        []byte    `json:"peaks,omitempty"`    // of the sound: greatest sample of each tenth of a second, 255 is full scale
 }
 
 // extension is that of the media of a piece.
@@ -159,12 +164,14 @@ func (w *Worker) makePicture(ctx context.Context, dir string, p *pictureWork, fi
 		}
 	}
 	ways := make([]render.Way, len(p.Tiles))
-	res, err := w.compose(ctx, dir, p, ways, progress)
+	seen := &ffmpeg.Watch{}
+	res, err := w.compose(ctx, dir, p, ways, ffmpeg.Pipes{Frames: progress, Log: seen})
 	if (res.DecodeErrors > 0 || isToolError(err)) && len(ways) > 0 && !errors.Is(err, ffmpeg.ErrTimeLimit) {
 		if ways, err = w.examine(ctx, dir, p); err != nil {
 			return made{}, err
 		}
-		res, err = w.compose(ctx, dir, p, ways, progress)
+		seen = &ffmpeg.Watch{}
+		res, err = w.compose(ctx, dir, p, ways, ffmpeg.Pipes{Frames: progress, Log: seen})
 	}
 	if err != nil {
 		return made{}, err
@@ -176,7 +183,14 @@ func (w *Worker) makePicture(ctx context.Context, dir string, p *pictureWork, fi
 	if v := info.Video(); v == nil || v.Packets != p.Composition.Frames {
 		return made{}, &failure{CodeRenderFailed, fmt.Errorf("the chunk holds %+v instead of %d frames", info.Streams, p.Composition.Frames)}
 	}
-	m := made{DecodeErrors: res.DecodeErrors}
+	sum, err := w.explained(ctx, dir, p, ways, seen)
+	if err != nil {
+		return made{}, err
+	}
+	if length := time.Duration(p.Composition.Frames) * time.Second / render.Rate; length >= 2*time.Second && !slices.ContainsFunc(ways, isDrawn) {
+		sum.frozen = length // cards do not move
+	}
+	m := made{DecodeErrors: res.DecodeErrors, FrozenMS: sum.frozen.Milliseconds(), BlackMS: sum.black.Milliseconds()}
 	for i, way := range ways {
 		if way == render.Omit {
 			m.Omitted = append(m.Omitted, i)
@@ -184,6 +198,8 @@ func (w *Worker) makePicture(ctx context.Context, dir string, p *pictureWork, fi
 	}
 	return m, nil
 }
+
+func isDrawn(way render.Way) bool { return way != render.Omit }
 
 // writeTileFile writes the frames of one tile.
 func writeTileFile(path string, t tileWork, files []io.ReaderAt, frames int64) error {
@@ -200,7 +216,7 @@ func writeTileFile(path string, t tileWork, files []io.ReaderAt, frames int64) e
 }
 
 // compose draws the tiles in their ways.
-func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways []render.Way, progress func(int64)) (ffmpeg.Result, error) {
+func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways []render.Way, pipes ffmpeg.Pipes) (ffmpeg.Result, error) {
 	overlay, err := p.overlay(ways)
 	if err != nil {
 		return ffmpeg.Result{}, err
@@ -212,7 +228,7 @@ func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways [
 	if err != nil {
 		return ffmpeg.Result{}, err
 	}
-	return w.deps.FFmpeg.Run(ctx, dir, cmd, ffmpeg.Pipes{Frames: progress})
+	return w.deps.FFmpeg.Run(ctx, dir, cmd, pipes)
 }
 
 func isToolError(err error) bool {
@@ -227,7 +243,7 @@ func (w *Worker) examine(ctx context.Context, dir string, p *pictureWork) ([]ren
 	for i := range ways {
 		alone := slices.Repeat([]render.Way{render.Omit}, len(ways))
 		alone[i] = render.Stack
-		res, err := w.compose(ctx, dir, p, alone, nil)
+		res, err := w.compose(ctx, dir, p, alone, ffmpeg.Pipes{})
 		switch {
 		case isToolError(err):
 			ways[i] = render.Omit

@@ -30,7 +30,7 @@ type recipe struct {
 
 // recipeForm counts the changes of what a recipe means: whatever changes the bytes of a piece and does not stand in it
 // (code between the recipe and the arguments of ffmpeg).
-const recipeForm = 1
+const recipeForm = 2
 
 // pictureWork is a chunk.
 type pictureWork struct {
@@ -69,6 +69,7 @@ type soundWork struct {
 
 // runWork is a run of a voice.
 type runWork struct {
+	Voice int          `json:"voice"` // runs of one participant have the same number, from 0
 	Files []int        `json:"files"` // indices of segmentRefs
 	Knots [][2]float64 `json:"knots"`
 }
@@ -173,6 +174,9 @@ func (r *recipe) check() error {
 				if !known(int64(f)) {
 					return fmt.Errorf("%w: there is no source %d", errRecipe, f)
 				}
+			}
+			if run.Voice < 0 || run.Voice >= len(r.Sound.Runs) {
+				return fmt.Errorf("%w: there is no voice %d", errRecipe, run.Voice)
 			}
 			if len(run.Knots) < 2 {
 				return fmt.Errorf("%w: a run without a place", errRecipe)

@@ -27,7 +27,11 @@ type result struct {
 	sound        Piece
 	failures     []PieceFailure
 	decodeErrors int64
-	findings     ffmpeg.Findings
+	frozenMS     int64
+	blackMS      int64
+	loudness     float64 // LUFS
+	gains        map[string]float64
+	peaks        []byte
 }
 
 const soundFile = "sound.m4a"
@@ -165,11 +169,18 @@ func (j *job) account(o *order, m made) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o.isSound() {
-		r.sound = Piece{m.Key, m.SHA256}
+		r.sound, r.loudness, r.peaks, r.gains = Piece{m.Key, m.SHA256}, m.Loudness, m.Peaks, map[string]float64{}
+		for i, gain := range m.Gains {
+			if i < len(o.voices) {
+				r.gains[o.voices[i]] = gain
+			}
+		}
 	} else {
 		r.chunks[o.chunk] = Piece{m.Key, m.SHA256}
 	}
 	r.decodeErrors += int64(m.DecodeErrors)
+	r.frozenMS += m.FrozenMS
+	r.blackMS += m.BlackMS
 	for _, i := range append(m.Omitted, m.Lost...) {
 		if i < len(o.shown) {
 			j.lose(o.shown[i]...)

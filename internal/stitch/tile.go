@@ -55,8 +55,9 @@ func (f footage) moments(clip timeline.Clip) []int64 {
 type packet struct {
 	file  io.ReaderAt
 	frame media.IVFFrame
-	slot  int64 // output frame in which it is decoded, counted from the chunk's first
-	shown bool  // not only decoded because later frames need it
+	slot  int64   // output frame in which it is decoded, counted from the chunk's first
+	shown bool    // not only decoded because later frames need it
+	off   float64 // by how much of an output frame that is later than its moment less the phase
 }
 
 // errNoPicture says that there is no frame to show in a chunk.
@@ -119,8 +120,10 @@ func clipPackets(clip timeline.Clip, f footage, phases shifts, start int64) []pa
 		if key < 0 {
 			continue
 		}
-		slot := int64(math.Floor((float64(ns)-nanoseconds(phases.at(ns)))*render.Rate/1e9+0.5)) - start
-		p := packet{file: f.file, frame: frame, slot: slot, shown: shows(clip, ns)}
+		exact := (float64(ns) - nanoseconds(phases.at(ns))) * render.Rate / 1e9
+		nearest := math.Floor(exact + 0.5)
+		slot := int64(nearest) - start
+		p := packet{file: f.file, frame: frame, slot: slot, shown: shows(clip, ns), off: nearest - exact}
 		all = append(all, p)
 		if p.shown && !any {
 			any = true

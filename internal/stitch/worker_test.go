@@ -202,6 +202,9 @@ func TestPictureAndSoundFit(t *testing.T) {
 		t.Fatalf("flashes %v, beeps %v", flashes, beeps)
 	}
 	t.Logf("flashes at %.1f, beeps at %.1f ms", flashes, beeps)
+	if c := archive.manifest.Checks; c.AVOffsetMS < 0 || c.AVOffsetMS > 5 || c.Loudness > -10 || c.Loudness < -40 {
+		t.Errorf("checks: %+v", c)
+	}
 	for i := range flashes {
 		if d := beeps[i] - flashes[i]; math.Abs(d) > 5 {
 			t.Errorf("second %d: the beep comes %.1f ms after the flash", i, d)

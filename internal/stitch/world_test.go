@@ -348,6 +348,25 @@ func microphone(t *testing.T, hz int, packets ...int) []clip {
 	return clips
 }
 
+// oggClip puts packets of 20 ms into one file.
+func oggClip(t *testing.T, packets [][]byte) clip {
+	t.Helper()
+	var b bytes.Buffer
+	o, err := media.NewOggWriter(&b, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, packet := range packets {
+		if err := o.WritePacket(packet, 960); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return clip{codec: media.Opus, content: b.Bytes(), frames: int64(len(packets)), ticks: int64(len(packets)) * 960}
+}
+
 // oggPackets takes an Ogg file apart (RFC 3533).
 func oggPackets(b []byte) [][]byte {
 	var all [][]byte

@@ -1,0 +1,284 @@
+package stitch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
+)
+
+// benchSeconds is how long the consultation of TestBenchStitch is; unset, the test does nothing. ./task bench:stitch sets it.
+const benchSeconds = "STITCH_BENCH_SECONDS"
+
+// TestBenchStitch measures how fast archives are made, of two people in 1280x720 at 30 Hz and about 1 Mbit/s, and prints
+// key=value lines. What it extrapolates it says.
+func TestBenchStitch(t *testing.T) {
+	length, _ := strconv.Atoi(os.Getenv(benchSeconds))
+	if length == 0 {
+		t.Skip("a measurement: ./task bench:stitch")
+	}
+	say := func(key string, format string, value any) { fmt.Printf("%s="+format+"\n", key, value) }
+	say("load_before", "%s", load(t))
+	say("processors", "%d", processors())
+	say("length_s", "%d", length)
+	heads := []recorded{talkingHead(t, 1, 60), talkingHead(t, 2, 62)}
+	voices := []clip{speech(t, 1, 60), speech(t, 2, 62)}
+	for i, h := range heads {
+		say(fmt.Sprintf("source_%d_kbps", i+1), "%.0f", h.kbps())
+	}
+
+	floor := measureFloor(t, heads, voices)
+	say("floor_decode_cpu_s_per_min", "%.2f", floor.decode)
+	say("floor_decode_scale_cpu_s_per_min", "%.2f", floor.scale)
+	say("floor_encode_cpu_s_per_min", "%.2f", floor.encode)
+	say("floor_audio_cpu_s_per_min", "%.2f", floor.audio)
+	minutes := float64(length) / 60
+	floorCPU := (floor.scale + floor.encode + floor.audio) * minutes
+	say("floor_cpu_s", "%.2f", floorCPU)
+
+	for _, profile := range []string{"standard", "fast"} {
+		w := newWorld(t)
+		w.talk(length, heads, voices)
+		version := w.end(int64(length)*1000, profile)
+		worker := w.worker(ffmpeg.Config{}, nil)
+		before, begun := cpuTime(t), time.Now()
+		if err := worker.Make(t.Context(), w.consultation, version); err != nil {
+			t.Fatal(err)
+		}
+		wall, cpu := time.Since(begun).Seconds(), cpuTime(t)-before
+		archive := w.open(version)
+		say(profile+"_wall_s", "%.2f", wall)
+		say(profile+"_cpu_s", "%.2f", cpu)
+		say(profile+"_kbps", "%.0f", float64(archive.rendered.Bytes)*8/1000/float64(length))
+		say(profile+"_60min_s", "%.0f", wall*3600/float64(length))
+		if profile == "standard" {
+			say("job_cpu_s", "%.2f", cpu)
+			say("floor_ratio", "%.3f", floorCPU/cpu)
+		}
+	}
+	if length < 3600 {
+		say("extrapolated_from_s", "%d", length)
+	}
+	// Chunks are not made during the call: what is left after it is all of it.
+	say("rendered_during_call", "%d", 0)
+	scaleOut(t, say, heads, voices)
+	say("load_after", "%s", load(t))
+}
+
+// scaleOut compares one, two and four stitchers on the same consultation of a minute.
+func scaleOut(t *testing.T, say func(string, string, any), heads []recorded, voices []clip) {
+	if processors() < 2 {
+		return
+	}
+	took := map[int]float64{}
+	for _, n := range []int{1, 2, 4} {
+		w := sharedWorld(t)
+		w.talk(120, heads, voices)
+		version := w.end(120_000, "standard")
+		var all []*stitcher
+		for i := range n {
+			s := w.startStitcher("")
+			// One processor each; four share two.
+			if out, err := exec.Command("taskset", "-a", "-c", "-p", strconv.Itoa(i%2), strconv.Itoa(s.cmd.Process.Pid)).CombinedOutput(); err != nil {
+				t.Fatalf("taskset: %v\n%s", err, out)
+			}
+			all = append(all, s)
+		}
+		for _, s := range all {
+			for deadline := time.Now().Add(30 * time.Second); !strings.Contains(s.log.String(), "ready"); time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("a stitcher is not ready")
+				}
+			}
+		}
+		begun := time.Now()
+		w.queued(version)
+		w.await(version)
+		took[n] = time.Since(begun).Seconds()
+		say(fmt.Sprintf("stitchers_%d_wall_s", n), "%.2f", took[n])
+		for _, s := range all {
+			s.kill()
+		}
+	}
+	say("scale_out_2", "%.2f", took[1]/took[2])
+	say("scale_out_4_on_2_processors", "%.2f", took[1]/took[4])
+}
+
+// recorded is a video of whole seconds, cut in its middle into two segments of about half a minute, each of which begins
+// with its only keyframe, as recorders cut them.
+type recorded struct {
+	file     []byte // IVF as the encoder wrote it
+	seconds  int
+	segments []clip
+}
+
+func (r recorded) kbps() float64 { return float64(len(r.file)) * 8 / 1000 / float64(r.seconds) }
+
+// talkingHead makes video of a still, detailed background before which something like a head moves, with the noise of a
+// sensor.
+func talkingHead(t *testing.T, seed, seconds int) recorded {
+	t.Helper()
+	graph := fmt.Sprintf("gradients=s=1280x720:r=30:c0=0x305070:c1=0x806040:x0=0:y0=0:x1=1280:y1=720:speed=0.00001:seed=%d,noise=alls=24:all_seed=%d[bg];"+
+		"color=c=0xc09070:s=360x440:r=30,geq=lum='lum(X,Y)':cb='cb(X,Y)':cr='cr(X,Y)':a='if(lt(hypot((X-180)/180,(Y-220)/220),1),255,0)',loop=loop=-1:size=1[head];"+
+		"color=c=0x802020:s=120x30:r=30[mouth];"+
+		"[bg]loop=loop=-1:size=1,setpts=N/30/TB[still];[head]setpts=N/30/TB[h];"+
+		"[still][h]overlay=x='460+30*sin(t*0.9+%d)':y='140+12*sin(t*1.7)':eval=frame[p];"+
+		"[p][mouth]overlay=x='580+30*sin(t*0.9+%d)':y='440+12*sin(t*1.7)+8*sin(t*19)':eval=frame,noise=alls=5:allf=t+u:all_seed=%d,format=yuv420p",
+		seed, seed, seed, seed, seed)
+	raw := run_(t, "-filter_complex", graph, "-t", strconv.Itoa(seconds), "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M",
+		"-g", "9999", "-force_key_frames", fmt.Sprintf("expr:gte(t,n_forced*%d)", seconds/2), "-threads", "2", "-f", "ivf", "pipe:1")
+	r := recorded{file: raw, seconds: seconds}
+	half := seconds / 2
+	var out []byte
+	n := 0
+	for at := 32; at < len(raw); n++ {
+		size := int(binary.LittleEndian.Uint32(raw[at:]))
+		frame := raw[at+12 : at+12+size]
+		at += 12 + size
+		if n%(half*30) == 0 {
+			if frame[0]&1 != 0 {
+				t.Fatalf("frame %d of the source is no keyframe", n)
+			}
+			if n > 0 {
+				r.segments = append(r.segments, clip{codec: media.VP8, content: out, frames: int64(half * 30), ticks: int64(half*30-1) * 3000})
+			}
+			out = media.AppendIVFHeader(nil, media.IVFHeader{Codec: media.VP8, Width: 1280, Height: 720, Den: 90000, Num: 1, Frames: uint32(half * 30)})
+		}
+		out = media.AppendIVFFrameHeader(out, size, int64(n%(half*30))*3000)
+		out = append(out, frame...)
+	}
+	r.segments = append(r.segments, clip{codec: media.VP8, content: out, frames: int64(half * 30), ticks: int64(half*30-1) * 3000})
+	return r
+}
+
+// speech makes sound with the rhythm of speech.
+func speech(t *testing.T, seed, seconds int) clip {
+	t.Helper()
+	raw := run_(t, "-f", "lavfi", "-i", fmt.Sprintf("anoisesrc=c=pink:r=48000:seed=%d:a=0.4,tremolo=f=4:d=0.9,lowpass=f=3000", seed),
+		"-t", fmt.Sprintf("%.1f", float64(seconds)+0.1), "-c:a", "libopus", "-b:a", "32k", "-frame_duration", "20", "-f", "ogg", "pipe:1")
+	var b bytes.Buffer
+	o, err := media.NewOggWriter(&b, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets := oggPackets(raw)[2:][:seconds*50]
+	for _, p := range packets {
+		if err := o.WritePacket(p, 960); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return clip{codec: media.Opus, content: b.Bytes(), frames: int64(len(packets)), ticks: int64(len(packets)) * 960}
+}
+
+// talk is a consultation of two who talk from the beginning to the end. What they recorded comes again and again, the
+// second one's later each time, so that no two chunks are the same.
+func (w *world) talk(seconds int, heads []recorded, voices []clip) {
+	for i, head := range heads {
+		p := w.join(0, fmt.Sprint("Person ", i+1))
+		camera := p.track(0, media.VP8, media.Camera, uint32(2*i+1))
+		mic := p.track(0, media.Opus, media.Microphone, uint32(2*i+2))
+		half := int64(head.seconds) / 2
+		for n := int64(0); n*half < int64(seconds); n++ {
+			c := head.segments[n%2]
+			c.reason = "rotation"
+			p.recordFrom(n*half*90000, camera, uint32(2*i+1), c)
+		}
+		for n := int64(0); n*2*half < int64(seconds); n++ {
+			c := voices[i]
+			c.reason = "rotation"
+			p.recordFrom(n*2*half*48000, mic, uint32(2*i+2), c)
+		}
+	}
+}
+
+// floorOf is the CPU time per minute of archive that four plain commands of ffmpeg take (docs/archive.md).
+type floorOf struct{ decode, scale, encode, audio float64 }
+
+// measureFloor runs each command three times and takes the least.
+func measureFloor(t *testing.T, heads []recorded, voices []clip) floorOf {
+	t.Helper()
+	dir := t.TempDir()
+	path := func(name string, content []byte) string {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	const seconds = 20 // of raw picture: 0.8 GB
+	var f floorOf
+	var files []string
+	for i, h := range heads {
+		files = append(files, path(fmt.Sprintf("h%d.ivf", i), h.file))
+		f.decode += least(t, "-threads", "1", "-i", files[i], "-f", "null", "-") * 60 / float64(h.seconds)
+		f.scale += least(t, "-threads", "1", "-i", files[i], "-vf", "scale=640:360:flags=bilinear", "-f", "null", "-") * 60 / float64(h.seconds)
+	}
+	raw := filepath.Join(dir, "raw.yuv")
+	run_(t, "-i", files[0], "-i", files[1], "-filter_complex", "[0:v]fps=30,scale=640:360:flags=bilinear[a];[1:v]fps=30,scale=640:360:flags=bilinear[b];[a][b]xstack=inputs=2:layout=0_0|640_0,pad=1280:720:0:180:0x20242b,format=yuv420p",
+		"-t", strconv.Itoa(seconds), "-f", "rawvideo", raw)
+	f.encode = least(t, "-f", "rawvideo", "-s", "1280x720", "-r", "30", "-pix_fmt", "yuv420p", "-i", raw, "-c:v", "libx264", "-preset", "veryfast", "-crf", "26", "-g", "60", "-threads", "1", "-f", "null", "-") * 60 / seconds
+	a, b := path("a.ogg", voices[0].content), path("b.ogg", voices[1].content)
+	f.audio = least(t, "-c:a", "libopus", "-i", a, "-c:a", "libopus", "-i", b, "-filter_complex", "amix=inputs=2:normalize=0,alimiter=limit=0.95", "-t", "60", "-c:a", "aac", "-b:a", "96k", "-f", "null", "-")
+	return f
+}
+
+// least is the least CPU time in seconds of three runs.
+func least(t *testing.T, args ...string) float64 {
+	t.Helper()
+	best := 0.0
+	for n := range 3 {
+		cmd := exec.Command("ffmpeg", append([]string{"-v", "error", "-nostdin", "-y", "-filter_threads", "1", "-filter_complex_threads", "1"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		if s := (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(); n == 0 || s < best {
+			best = s
+		}
+	}
+	return best
+}
+
+// cpuTime is the CPU time in seconds of this process and of all children that have ended.
+func cpuTime(t *testing.T) float64 {
+	t.Helper()
+	sum := 0.0
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(who, &u); err != nil {
+			t.Fatal(err)
+		}
+		sum += float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
+	}
+	return sum
+}
+
+func load(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(raw))[0]
+}
+
+func processors() int {
+	raw, err := exec.Command("nproc").Output()
+	if err != nil {
+		return 1
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(raw)))
+	return n
+}

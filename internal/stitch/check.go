@@ -1,0 +1,173 @@
+package stitch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"consilium/internal/ffmpeg"
+	"consilium/internal/render"
+)
+
+// A stitcher does not believe its tool. Frames are counted; while a chunk is drawn it is watched for stretches in which
+// nothing moves or all is black, and each of them has to be explained by the frames that were to be shown, or by the
+// sources, looked at alone; the finished sound is listened to and held against what was mixed; the finished file must
+// show every frame at its time.
+
+// watch is what was seen while a chunk was drawn.
+type watch struct {
+	frozen, black time.Duration
+}
+
+// explained holds what was seen against what was to be seen. Its error is a *failure.
+func (w *Worker) explained(ctx context.Context, dir string, p *pictureWork, ways []render.Way, seen *ffmpeg.Watch) (watch, error) {
+	length := float64(p.Composition.Frames) / render.Rate
+	var sum watch
+	alone := map[int]*ffmpeg.Watch{}
+	for _, s := range seen.Frozen(length) {
+		sum.frozen += s.Length()
+		for i, way := range ways {
+			if way == render.Omit || !p.Tiles[i].moves(s) {
+				continue
+			}
+			source, err := w.watchAlone(ctx, dir, p, i, alone)
+			if err != nil {
+				return watch{}, err
+			}
+			if !covers(source.Frozen(length), s) {
+				return watch{}, &failure{CodeRenderFailed, fmt.Errorf("the picture stands still from %.2f to %.2f s although tile %d moves", s.Start, s.End, i)}
+			}
+		}
+	}
+	for _, s := range seen.Black() {
+		sum.black += s.Length()
+		for i, way := range ways {
+			if way == render.Omit {
+				continue
+			}
+			source, err := w.watchAlone(ctx, dir, p, i, alone)
+			if err != nil {
+				return watch{}, err
+			}
+			if !covers(source.Black(), s) {
+				return watch{}, &failure{CodeRenderFailed, fmt.Errorf("the picture is black from %.2f to %.2f s although tile %d is not", s.Start, s.End, i)}
+			}
+		}
+	}
+	return sum, nil
+}
+
+// moves says whether the tile was to show more than one picture within a stretch.
+func (t tileWork) moves(s ffmpeg.Stretch) bool {
+	from, to := int64(math.Round(s.Start*render.Rate)), int64(math.Round(s.End*render.Rate))
+	return slices.ContainsFunc(t.Packets, func(p packetPlace) bool { return p[4] == 1 && p[3] > from && p[3] < to })
+}
+
+// covers says whether one of all holds s, give or take a quarter of a second: of what the eye of a filter needs to wake
+// up, and of a source that does not begin with its first frame.
+func covers(all []ffmpeg.Stretch, s ffmpeg.Stretch) bool {
+	const slack = 0.25
+	return slices.ContainsFunc(all, func(o ffmpeg.Stretch) bool { return o.Start <= s.Start+slack && o.End >= s.End-slack })
+}
+
+// watchAlone looks at one tile without the others, once.
+func (w *Worker) watchAlone(ctx context.Context, dir string, p *pictureWork, i int, known map[int]*ffmpeg.Watch) (*ffmpeg.Watch, error) {
+	if known[i] != nil {
+		return known[i], nil
+	}
+	cmd, err := p.Composition.WatchTile(p.Composition.Tiles[i])
+	if err != nil {
+		return nil, err
+	}
+	known[i] = &ffmpeg.Watch{}
+	_, err = w.deps.FFmpeg.Run(ctx, dir, cmd, ffmpeg.Pipes{Log: known[i]})
+	return known[i], err
+}
+
+// checkSound counts what the encoder wrote, and listens to it. loudest is the mean that was mixed, in dB.
+func (w *Worker) checkSound(ctx context.Context, dir string, samples int64, mixed float64) (ffmpeg.Hearing, error) {
+	info, err := w.deps.FFmpeg.Probe(ctx, dir, encodedFile, "mp4")
+	if err != nil {
+		return ffmpeg.Hearing{}, err
+	}
+	want := time.Duration(samples) * time.Second / ffmpeg.SampleRate
+	if a := info.Audio(); a == nil || (a.Duration-want).Abs() > lengthTolerance {
+		return ffmpeg.Hearing{}, &failure{CodeRenderFailed, fmt.Errorf("the sound is %+v instead of %s", a, want)}
+	}
+	h, err := w.deps.FFmpeg.Listen(ctx, dir, encodedFile, want)
+	if err != nil {
+		return ffmpeg.Hearing{}, err
+	}
+	if h.DecodeErrors > 0 {
+		return h, &failure{CodeRenderFailed, fmt.Errorf("the sound does not decode: %d errors", h.DecodeErrors)}
+	}
+	if mixed > audible && math.Abs(h.Mean-mixed) > sameLoudness {
+		return h, &failure{CodeRenderFailed, fmt.Errorf("the sound has a mean of %.1f dB, mixed were %.1f dB", h.Mean, mixed)}
+	}
+	return h, nil
+}
+
+const (
+	audible      = -60.0 // dB; below, 16 bits and the encoder's own noise count
+	sameLoudness = 1.5   // dB
+)
+
+// decibels is the mean of a sum of squares.
+func decibels(squares float64, count int64) float64 {
+	if count == 0 || squares == 0 {
+		return math.Inf(-1)
+	}
+	return 10 * math.Log10(squares/float64(count))
+}
+
+// timeTolerance is by how much a frame of the finished file may be off: MP4 counts in ticks of 1/90000 s and less.
+const timeTolerance = time.Millisecond
+
+// checkTimes holds the moments of all pictures of the finished file against the plan.
+func (j *job) checkTimes(times []time.Duration) error {
+	if int64(len(times)) != j.plan.Frames {
+		return fmt.Errorf("the file shows %d frames instead of %d", len(times), j.plan.Frames)
+	}
+	slices.Sort(times)
+	for i, at := range times {
+		if want := time.Duration(render.TimeOfFrame(int64(i))); (at - want).Abs() > timeTolerance {
+			return fmt.Errorf("frame %d is shown at %s instead of %s", i, at, want)
+		}
+	}
+	return nil
+}
+
+// inspect looks at the finished file: every frame at its time, every keyframe decodable. On the way it makes the
+// storyboard.
+func (w *Worker) inspect(ctx context.Context, j *job) error {
+	if !j.plan.Profile.Video {
+		return nil
+	}
+	free, err := w.busy(ctx)
+	if err != nil {
+		return err
+	}
+	defer free()
+	times, err := w.deps.FFmpeg.Times(ctx, j.dir, ArchiveFile)
+	if err != nil {
+		return err
+	}
+	if err := j.checkTimes(times); err != nil {
+		return &failure{CodeRenderFailed, err}
+	}
+	cmd, err := j.storyboard().Command()
+	if err != nil {
+		return err
+	}
+	res, err := w.deps.FFmpeg.Run(ctx, j.dir, cmd, ffmpeg.Pipes{})
+	if err != nil {
+		return err
+	}
+	if res.DecodeErrors > 0 {
+		return &failure{CodeRenderFailed, errors.New("the finished file does not decode")}
+	}
+	return nil
+}
