@@ -183,6 +183,11 @@ func masquerade(n NAT) string {
 	return "table ip nat {\n chain post {\n type nat hook postrouting priority 100;\n oifname \"wan\" masquerade" + how + "\n }\n}"
 }
 
+// addresses are all that could tell where the participant is.
+func (a *access) addresses() []string {
+	return []string{clientV4, a.edge, v4(clientV6, a.n), v4(edgeV6, a.n)}
+}
+
 // rules loads the filter and the NAT of the home's router.
 func (a *access) rules() error {
 	var lines []string

@@ -2,6 +2,7 @@ package netlab
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,8 @@ type task struct {
 	Reach      simpeer.Reach
 	Within     time.Duration
 	Heals      bool
+	// Private are addresses of the other participant, which nothing that comes may hold.
+	Private []string
 }
 
 // order is what an agent is told on the way, one a line.
@@ -40,6 +43,7 @@ type state struct {
 	Video     int // frames that came
 	Idle      time.Duration
 	Healed    []string // what it did to come back
+	Leaked    string   // the beginning of a message that held a private address
 	Error     string
 	Gone      bool
 }
@@ -88,12 +92,14 @@ func (a *agent) run(ctx context.Context, in io.Reader) error {
 	}
 	began := time.Now()
 	a.p, err = simpeer.JoinWebSocket(ctx, a.task.URL, a.task.Token, simpeer.Options{
-		Media: m, Reach: a.task.Reach, ConnectWithin: a.task.Within,
+		Media: m, Reach: a.task.Reach, ConnectWithin: a.task.Within, OnMessage: a.search,
 	})
 	if err != nil {
 		return a.report(state{Error: err.Error(), Gone: true})
 	}
+	a.mu.Lock()
 	a.state.Connected = time.Since(began)
+	a.mu.Unlock()
 	orders := make(chan order)
 	go readOrders(in, orders)
 	ctx, cancel := context.WithCancel(ctx)
@@ -172,6 +178,17 @@ func (a *agent) look() state {
 		s.Idle = time.Since(newest)
 	}
 	return s
+}
+
+// search looks for private addresses in a message.
+func (a *agent) search(raw []byte) {
+	for _, address := range a.task.Private {
+		if bytes.Contains(raw, []byte(address)) {
+			a.mu.Lock()
+			a.state.Leaked = address + " in " + string(raw[:min(len(raw), 200)])
+			a.mu.Unlock()
+		}
+	}
 }
 
 func (a *agent) report(s state) error { return a.out.Encode(s) }

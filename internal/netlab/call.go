@@ -77,8 +77,21 @@ func (w *world) run(kind Kind) (r Result) {
 			return r
 		}
 	}
+	if r.Err = c.discreet(); r.Err != nil {
+		return r
+	}
 	r.Err = c.recorded()
 	return r
+}
+
+// discreet says whether all that came to one participant was free of the other's addresses.
+func (c *call) discreet() error {
+	for i, p := range c.people {
+		if s, _ := p.agent.now(); s.Leaked != "" {
+			return fmt.Errorf("%s was told an address of the other: %s", roles[i], s.Leaked)
+		}
+	}
+	return nil
 }
 
 // prepare makes network and consultation, and lets both come in.
@@ -116,7 +129,9 @@ func (c *call) prepare() (err error) {
 			Reach: simpeer.Reach{AllWays: true}, Heals: c.kind.Mid != nil && (i == 0 || c.kind.Server == Restarted),
 		}
 		place := c.world.doctor
+		t.Private = c.access.addresses()
 		if i == 0 {
+			t.Private = []string{doctorV4, doctorV6}
 			t.URL, place = url+"/api/v1/signaling", c.access.client
 			t.Reach.Improve = c.kind.Link.Loss > 0
 			t.Reach.Hidden, t.Reach.RelayOnly = c.kind.Hidden, c.kind.Relay

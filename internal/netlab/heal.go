@@ -3,6 +3,8 @@ package netlab
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/url"
 	"time"
 )
 
@@ -12,14 +14,14 @@ const (
 	stalled    = 1500 * time.Millisecond // the WebSocket is looked at, and ICE restarted
 	relayAfter = 5 * time.Second         // the same over the relays alone
 	renewAfter = 12 * time.Second        // a new connection of the same participant
-	tryFor     = 3 * time.Second         // how long one step may take
+	tryFor     = 6 * time.Second         // how long one step may take
 )
 
 // heal brings the participant back whenever nothing comes any more.
 func (a *agent) heal(ctx context.Context) {
 	ticker := time.NewTicker(250 * time.Millisecond)
 	defer ticker.Stop()
-	var quiet time.Time // since when nothing comes
+	var quiet, wait time.Time // since when nothing comes; until when the step that was taken may help
 	last := 0
 	for {
 		select {
@@ -32,22 +34,37 @@ func (a *agent) heal(ctx context.Context) {
 			last, quiet = n, time.Now()
 			continue
 		}
-		if last == 0 || time.Since(quiet) < stalled {
+		if last == 0 || time.Since(quiet) < stalled || time.Now().Before(wait) {
 			continue
 		}
-		a.climb(ctx, quiet)
+		switch a.climb(ctx, quiet) {
+		case restarted:
+			wait = time.Now().Add(stalled)
+		case renewed:
+			quiet = time.Now()
+		}
 	}
 }
 
+// step is what a climb came to.
+type step int
+
+const (
+	failed step = iota
+	restarted
+	renewed
+)
+
 // climb does what is right after a silence since then.
-func (a *agent) climb(ctx context.Context, since time.Time) {
+func (a *agent) climb(ctx context.Context, since time.Time) step {
 	silence := time.Since(since)
 	try, cancel := context.WithTimeout(ctx, tryFor)
 	defer cancel()
+	if !a.reachable(try) {
+		return failed // again in a moment
+	}
 	if silence > renewAfter {
-		a.p.Drop()
-		a.healed(since, "new connection", a.p.Rejoin(try))
-		return
+		return a.renew(try, since)
 	}
 	ping, stop := context.WithTimeout(try, time.Second)
 	defer stop()
@@ -55,30 +72,55 @@ func (a *agent) climb(ctx context.Context, since time.Time) {
 		err := a.p.Reconnect(try)
 		a.healed(since, "new websocket", err)
 		if err != nil {
-			return
+			return failed
 		}
 	}
-	relay := silence > relayAfter
-	step := "restart"
+	relay, name := silence > relayAfter, "restart"
 	if relay {
-		step = "restart over a relay"
+		name = "restart over a relay"
 	}
 	err := a.p.RestartICE(try, relay)
-	a.healed(since, step, err)
+	a.healed(since, name, err)
 	// A server that has forgotten the connection, or has closed it, answers so at once.
 	if err != nil && try.Err() == nil {
-		a.p.Drop()
-		a.healed(since, "new connection", a.p.Rejoin(try))
+		return a.renew(try, since)
 	}
+	return restarted
+}
+
+// renew makes a new connection of the same participant.
+func (a *agent) renew(ctx context.Context, since time.Time) step {
+	a.p.Drop()
+	err := a.p.Rejoin(ctx)
+	a.healed(since, "new connection", err)
+	if err != nil {
+		return failed
+	}
+	return renewed
+}
+
+// reachable tells whether the server takes connections, so that no attempt hangs in an outage while it ends.
+func (a *agent) reachable(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	u, err := url.Parse(a.task.URL)
+	if err != nil {
+		return false
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), "443"))
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }
 
 // healed notes a step, with its error if it did not help.
-func (a *agent) healed(since time.Time, step string, err error) {
-	step = fmt.Sprintf("%s at %.1f s", step, time.Since(since).Seconds())
+func (a *agent) healed(since time.Time, name string, err error) {
+	note := fmt.Sprintf("%s at %.1f s", name, time.Since(since).Seconds())
 	if err != nil {
-		step += " (" + err.Error() + ")"
+		note += " (" + err.Error() + ")"
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state.Healed = append(a.state.Healed, step)
+	a.state.Healed = append(a.state.Healed, note)
 }

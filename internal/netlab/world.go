@@ -25,7 +25,7 @@ const (
 	serverV4, serverV6 = "203.0.113.10", "2001:db8:1::10"
 	natV4, insideV4    = "203.0.114.10", "10.9.0.2" // of the server behind 1:1 NAT
 	restartedV4        = "203.0.115.10"
-	doctorV4           = "192.0.2.2"
+	doctorV4, doctorV6 = "192.0.2.2", "2001:db8:2::2"
 
 	// translatedServer is serverV4 as a resolver tells it to a network with NAT64 (RFC 6147).
 	translatedServer = "64:ff9b::cb00:710a"
@@ -61,7 +61,7 @@ func newWorld(t testing.TB) *world {
 		err = errors.Join(
 			w.doctor.link("eth0", w.inet, "doctor"),
 			w.inet.ip("addr add 192.0.2.1/24 dev doctor", "addr add 2001:db8:2::1/64 dev doctor", "link set doctor up"),
-			w.doctor.ip("addr add "+doctorV4+"/24 dev eth0", "addr add 2001:db8:2::2/64 dev eth0", "link set eth0 up",
+			w.doctor.ip("addr add "+doctorV4+"/24 dev eth0", "addr add "+doctorV6+"/64 dev eth0", "link set eth0 up",
 				"route add default via 192.0.2.1", "route add default via 2001:db8:2::1"),
 		)
 	}

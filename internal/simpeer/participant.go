@@ -48,6 +48,8 @@ type Options struct {
 	// OnSend is told of every frame and every packet of sound that was given to the network, from the goroutine that
 	// sends, in order. It must not wait.
 	OnSend func(SentFrame)
+	// OnMessage is told of every message of the WebSocket, as it came. It must not wait.
+	OnMessage func(raw []byte)
 	// ConnectWithin bounds the time until media can flow. Default 15 s.
 	ConnectWithin time.Duration
 }

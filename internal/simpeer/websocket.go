@@ -382,6 +382,9 @@ func (w *webSocket) read(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		if f := w.s.p.options.OnMessage; f != nil {
+			f(raw)
+		}
 		var m message
 		if json.Unmarshal(raw, &m) == nil {
 			w.handle(m)
