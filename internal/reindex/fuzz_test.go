@@ -37,19 +37,20 @@ func FuzzSidecar(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := &run{id: fuzzRoom}
+		r := &run{id: fuzzRoom, cfg: Config{Node: "n"}}
 		s, err := r.sidecar(fuzzSegment, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil })
 		if err != nil {
 			return
 		}
 		next := s
 		next.ID, next.Arrival, next.FirstRTP = "01900000-0000-7000-8000-0000000000f2", s.Arrival.Add(time.Minute), s.LastRTP
-		p := &plan{}
-		r.cfg.Node = "n"
-		r.draft(p, at, "", events.ConsultationReindexed{Segments: 2, Reason: events.ReindexedLogLost})
-		for _, f := range history([]file{{Segment: s, key: "k"}, {Segment: next, key: "k", fault: faultCorrupt}}) {
-			r.draft(p, f.at, f.who, f.event)
+		r.deps.Now = func() time.Time { return at }
+		files := []file{{Segment: s, key: "k"}, {Segment: next, key: "k", fault: faultCorrupt}}
+		came, err := r.came(files)
+		if err != nil {
+			t.Fatal(err)
 		}
+		p := r.tell(files, came)
 		tl, err := p.build(r.id, []events.MissingSegment{{Segment: next.ID, Cause: faultCorrupt}})
 		if err != nil {
 			t.Fatal(err)

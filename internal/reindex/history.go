@@ -9,9 +9,9 @@ import (
 	"consilium/internal/media"
 )
 
-// lead is how much earlier than its first packet a participant is taken to have come: media are captured before they
-// arrive.
-const lead = 500 * time.Millisecond
+// lead is how much earlier than its first packet a participant is taken to have come as long as it is not known when that
+// was captured.
+const lead = 10 * time.Second
 
 // fact is one event at its time.
 type fact struct {
@@ -35,15 +35,15 @@ const (
 	rankEnded
 )
 
-// history is what files tell, in order of time: from consultation.scheduled to consultation.ended.
-func history(files []file) []fact {
-	h := &historian{}
-	began, ended := files[0].Arrival, time.Time{}
+// history is what files tell, in order of time: from consultation.scheduled to consultation.ended. came says when each
+// participant's first media were captured; nil while that is not known.
+func history(files []file, came map[string]time.Time) []fact {
+	h := &historian{came: came}
+	began, ended := h.cameAt(files[0]), time.Time{}
 	for _, f := range files {
-		began = earlier(began, f.Arrival)
+		began = earlier(began, h.cameAt(f))
 		ended = later(ended, endOf(f.Segment))
 	}
-	began = began.Add(-lead)
 	h.add(began, rankScheduled, "", events.ConsultationScheduled{Layout: layout})
 	h.add(began, rankOpened, "", events.ConsultationOpened{Layout: layout})
 	for _, own := range grouped(files, func(f file) string { return f.Owner }) {
@@ -58,7 +58,18 @@ func history(files []file) []fact {
 // layout is that of the archive. The one that was planned is lost.
 const layout = "grid"
 
-type historian struct{ facts []fact }
+type historian struct {
+	came  map[string]time.Time
+	facts []fact
+}
+
+// cameAt is when the owner of a file came, as far as the file can tell.
+func (h *historian) cameAt(f file) time.Time {
+	if at, ok := h.came[f.Owner]; ok {
+		return at
+	}
+	return f.Arrival.Add(-lead)
+}
 
 func (h *historian) add(at time.Time, rank int, who string, e events.Event) {
 	h.facts = append(h.facts, fact{at.UTC(), rank, who, e})
@@ -98,22 +109,23 @@ func (h *historian) pauses(files []file) {
 // participant tells of one participant: present from the first to the last moment that was recorded.
 func (h *historian) participant(began time.Time, files []file) {
 	who := files[0].Owner
-	first, last := files[0].Arrival, time.Time{}
+	joined, last := h.cameAt(files[0]), time.Time{}
+	for _, f := range files {
+		joined = earlier(joined, h.cameAt(f))
+	}
 	for _, own := range grouped(files, func(f file) string { return f.Track }) {
-		from, to := h.track(own)
-		first, last = earlier(first, from), later(last, to)
+		last = later(last, h.track(own))
 	}
 	h.add(began, rankInvited, who, events.ParticipantInvited{})
-	h.add(first.Add(-lead), rankJoined, who, events.ParticipantJoined{})
+	h.add(joined, rankJoined, who, events.ParticipantJoined{})
 	h.add(last, rankLeft, who, events.ParticipantLeft{Reason: events.ReasonUnknown})
 }
 
-// track tells of one track and its files, and gives its first and last moment.
-func (h *historian) track(files []file) (from, to time.Time) {
+// track tells of one track and its files, and gives its last moment.
+func (h *historian) track(files []file) (to time.Time) {
 	slices.SortStableFunc(files, func(a, b file) int { return cmp.Or(a.Arrival.Compare(b.Arrival), cmp.Compare(a.ID, b.ID)) })
 	first := files[0]
-	from = first.Arrival
-	h.add(from, rankTrack, first.Owner, events.TrackStarted{
+	h.add(first.Arrival, rankTrack, first.Owner, events.TrackStarted{
 		Connection: first.Connection, Track: first.Track, Kind: string(first.Codec.Kind()), Source: string(first.Source),
 		Codec: string(first.Codec), SSRC: first.SSRC,
 	})
@@ -129,7 +141,7 @@ func (h *historian) track(files []file) (from, to time.Time) {
 		}
 	}
 	h.add(to, rankTrackEnd, first.Owner, events.TrackEnded{Track: first.Track, Reason: events.ReasonUnknown})
-	return from, to
+	return to
 }
 
 // observation is what makes an anchor one that was seen already: files of a track hold many twice.

@@ -23,14 +23,14 @@ type plan struct {
 // plan makes the history of the files: what they tell, what is missing, the accounts of all tracks, and the order of an
 // archive behind those that exist already.
 func (r *run) plan(ctx context.Context, files []file) (*plan, error) {
-	p := &plan{}
-	r.draft(p, r.deps.Now(), "", events.ConsultationReindexed{Segments: len(files), Reason: events.ReindexedLogLost})
+	came, err := r.came(files)
+	if err != nil {
+		return nil, err
+	}
+	p := r.tell(files, came)
 	roles := map[string]string{}
-	for _, f := range history(files) {
-		r.draft(p, f.at, f.who, f.event)
-		if f.who != "" {
-			roles[f.who] = ""
-		}
+	for _, f := range files {
+		roles[f.Owner] = ""
 	}
 	completed := events.ConsultationCompleted{Segments: len(files), Missing: []events.MissingSegment{}}
 	for _, f := range files {
@@ -38,7 +38,6 @@ func (r *run) plan(ctx context.Context, files []file) (*plan, error) {
 			completed.Missing = append(completed.Missing, events.MissingSegment{Segment: f.ID, Cause: f.fault})
 		}
 	}
-	var err error
 	if p.timeline, err = p.build(r.id, completed.Missing); err != nil {
 		return nil, err
 	}
@@ -55,6 +54,34 @@ func (r *run) plan(ctx context.Context, files []file) (*plan, error) {
 		Version: p.version, ThroughSeq: uint64(len(p.drafts)), Layout: layout, Profile: consultation.ProfileStandard, Sheet: sheet,
 	})
 	return p, nil
+}
+
+// tell drafts what the files tell.
+func (r *run) tell(files []file, came map[string]time.Time) *plan {
+	p := &plan{}
+	r.draft(p, r.deps.Now(), "", events.ConsultationReindexed{Segments: len(files), Reason: events.ReindexedLogLost})
+	for _, f := range history(files, came) {
+		r.draft(p, f.at, f.who, f.event)
+	}
+	return p
+}
+
+// came finds out when each participant's first media were captured, by a timeline in which everybody came early enough.
+func (r *run) came(files []file) (map[string]time.Time, error) {
+	tl, err := r.tell(files, nil).build(r.id, nil)
+	if err != nil {
+		return nil, err
+	}
+	came := map[string]time.Time{}
+	for _, p := range tl.Participants {
+		for _, tr := range p.Tracks {
+			at := tl.StartTime.Add(time.Duration(tr.StartNS))
+			if was, ok := came[p.ID]; !ok || at.Before(was) {
+				came[p.ID] = at
+			}
+		}
+	}
+	return came, nil
 }
 
 // draft adds an event. All of them are caused by the first one.

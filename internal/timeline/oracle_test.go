@@ -224,13 +224,9 @@ func (w *slowWorld) truthAt(t *slowTrack, at float64) Cause {
 // Near a change of the truth they may differ: media travel, and a frame has a length.
 func TestTheLedgerAgreesWithASlowOracle(t *testing.T) {
 	const tolerance = 300 // ms
-	worlds := uint64(25)
-	if testing.Short() {
-		worlds = 5
-	}
 	compared, differ, tracks := 0, 0, 0
 	causes := map[Cause]int{}
-	for seed := range worlds {
+	for seed := range worlds(8, 400) {
 		w := newSlowWorld(t, seed)
 		tl := w.script.build()
 		checkTimeline(t, tl)
@@ -358,7 +354,7 @@ func checkForbidden(t *testing.T, evs []events.Stored, tl *Timeline) {
 // TestNoClipWhereItIsForbidden looks at every moment of every clip of random consultations: none lies in a stretch in which,
 // by the events, nothing may be shown, but for files that were begun after it had ended in the log.
 func TestNoClipWhereItIsForbidden(t *testing.T) {
-	for seed := range uint64(15) {
+	for seed := range worlds(5, 400) {
 		w := newSlowWorld(t, seed)
 		tl := w.script.build()
 		checkForbidden(t, w.script.stored(), tl)
