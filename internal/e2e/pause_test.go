@@ -61,6 +61,9 @@ func TestTheRecordingIsPausedOnTheScreen(t *testing.T) {
 	seesAndHears(patientPage.Page, "the patient, while the recording is paused,", doctor.ID) // the call goes on
 	time.Sleep(4 * time.Second)                                                              // the length of the pause
 	for name, f := range w.all() {
+		if filepath.Ext(name) != ".part" {
+			continue // what was closed may still be on its way to the blob store
+		}
 		if late := f.grew.Sub(paused.Time); late > 2*time.Second {
 			t.Errorf("%s grew %s after the pause began", name, late)
 		}
@@ -78,8 +81,8 @@ func TestTheRecordingIsPausedOnTheScreen(t *testing.T) {
 	resumed := service.waitEvent(c.ID, events.TypeRecordingResumed, "", 10*time.Second)
 	for _, who := range []participant{doctor, patient} {
 		await(t, 20*time.Second, func() string { return "new files of the " + who.Role }, func() bool {
-			for _, f := range w.byOwner(service.events(c.ID))[who.ID] {
-				if f.first.After(resumed.Time) {
+			for _, e := range service.events(c.ID) {
+				if e.Type == events.TypeSegmentOpened && e.Participant == who.ID && e.Seq > resumed.Seq {
 					return true
 				}
 			}
