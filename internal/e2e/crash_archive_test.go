@@ -3,6 +3,8 @@ package e2e
 import (
 	"fmt"
 	"image"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -51,6 +53,10 @@ func (w *ward) checkArchive(tl timeline.Timeline) {
 	}
 	if m := w.service.manifest(w.c.ID, 1); len(m.Missing) > 0 || m.Checks.DecodeErrors > 0 {
 		w.t.Errorf("the archive misses %v and found %d errors when decoding", m.Missing, m.Checks.DecodeErrors)
+		for _, lost := range m.Missing {
+			said, err := os.ReadFile(filepath.Join(w.p.Data, "blobs", "c", w.c.ID, "segments", lost.Segment+".json"))
+			w.t.Logf("%s: %s%v", lost.Cause, said, err)
+		}
 	}
 	where := simpeer.Pictures{}
 	for _, g := range w.people {
