@@ -3,7 +3,6 @@ package stitch
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -116,12 +115,4 @@ func (w *Worker) makeFolder(kind string) (string, error) {
 		return "", err
 	}
 	return dir, w.deps.FFmpeg.Own(dir)
-}
-
-// openFolder makes a folder that ffmpeg may write into.
-func (w *Worker) openFolder(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return w.deps.FFmpeg.Own(dir)
 }
