@@ -155,9 +155,13 @@ func (c *call) flows() error {
 		if err != nil {
 			return err
 		}
-		// A link that loses much, or carries little, brings fewer.
-		audio, video := int(watch/(20*time.Millisecond))/2, int(watch.Seconds()*simpeer.FPS)/4
-		if _, err := p.agent.until(who+" goes on to see and hear", 4*watch, func(s state) bool {
+		// A link that loses much, or carries little, brings fewer; and the recorder needs whole pictures of it.
+		long := watch
+		if c.kind.Link.Loss > 0 {
+			long *= 3
+		}
+		audio, video := int(long/(20*time.Millisecond))/2, int(long.Seconds()*simpeer.FPS)/4
+		if _, err := p.agent.until(who+" goes on to see and hear", 4*long, func(s state) bool {
 			return s.Audio >= from.Audio+audio && s.Video >= from.Video+video
 		}); err != nil {
 			return err

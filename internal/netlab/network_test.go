@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"consilium/internal/simpeer"
 	"consilium/internal/testenv"
@@ -20,6 +21,7 @@ var (
 	only     = flag.String("only", "", "run the kinds with these numbers, with commas")
 	repeat   = flag.Int("repeat", 1, "how often to run them")
 	parallel = flag.Int("kinds", 4, "how many kinds run at once")
+	patience = flag.Int("patience", 1, "by how much the limits are longer, for machines that do other work too")
 	output   = flag.String("table", "", "file to add the table to")
 )
 
@@ -81,7 +83,12 @@ func chosen(t *testing.T) []Kind {
 		}
 		numbers[n] = true
 	}
-	return slices.DeleteFunc(slices.Clone(Kinds), func(k Kind) bool {
+	kinds := slices.Clone(Kinds)
+	for i := range kinds {
+		kinds[i].Limit *= time.Duration(*patience)
+		kinds[i].Back *= time.Duration(*patience)
+	}
+	return slices.DeleteFunc(kinds, func(k Kind) bool {
 		if len(numbers) > 0 {
 			return !numbers[k.Number]
 		}

@@ -193,7 +193,7 @@ func TestUndecidedConnectionsAreBounded(t *testing.T) {
 		silent[0].Close()
 		eventually(t, "a place is free again", func() bool {
 			conn := dial(t, addr)
-			_, _ = io.WriteString(conn, string(stunStart))
+			_, _ = conn.Write(stunStart)
 			got, _ := io.ReadAll(conn)
 			return bytes.HasPrefix(got, []byte("turn "))
 		})
