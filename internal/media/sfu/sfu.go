@@ -115,6 +115,12 @@ func New(cfg Config) (*SFU, error) {
 	if err != nil {
 		return nil, err
 	}
+	dropped := counter("consilium_relay_packets_dropped_total", "Packets for the TURN server that it did not take in time.")
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(dropped); err != nil {
+			return nil, fmt.Errorf("register media metrics: %w", err)
+		}
+	}
 	conns, err := listen(cfg.MediaListen, cfg.Logger)
 	if err != nil {
 		return nil, err
@@ -122,12 +128,6 @@ func New(cfg Config) (*SFU, error) {
 	s := &SFU{
 		cfg: cfg, public: public, metrics: metrics,
 		pionLog: logFactory{cfg.Logger}, rooms: map[*Room]struct{}{},
-	}
-	dropped := counter("consilium_relay_packets_dropped_total", "Packets for the TURN server that it did not take in time.")
-	if cfg.Registerer != nil {
-		if err := cfg.Registerer.Register(dropped); err != nil {
-			return nil, fmt.Errorf("register media metrics: %w", err)
-		}
 	}
 	muxes := make([]ice.UDPMux, 0, len(conns))
 	for _, c := range conns {
