@@ -246,7 +246,7 @@ func TestARecordingThatBeginsInMidFrameAsksForAKeyframe(t *testing.T) {
 		l.play(newSender(media.VP8).send(0, clip...)[3:])
 	})
 	sameContent(t, want(firstRTP+25*frameStep, frameStep, clip[25:]...), slices.Concat(l.contents()...))
-	if len(l.asked) == 0 || l.asked[0] > 30*time.Millisecond {
+	if len(l.asked) == 0 || l.asked[0] > batchWindow+10*time.Millisecond {
 		t.Errorf("asked at %v, want at once", l.asked)
 	}
 	if diff := cmp.Diff([]string{"loss 0-1000"}, l.gaps()); diff != "" {
