@@ -405,7 +405,7 @@ func (s *screen) offer() {
 func send(out *sending, stop <-chan struct{}, track *webrtc.TrackLocalStaticRTP, every time.Duration, ticks uint32, payload func(n int) []byte) {
 	clock := time.NewTicker(every)
 	defer clock.Stop()
-	seq := uint16(1)
+	seq, last := uint16(1), time.Duration(-1)
 	began := time.Now()
 	for n := 0; ; n++ {
 		select {
@@ -416,8 +416,9 @@ func send(out *sending, stop <-chan struct{}, track *webrtc.TrackLocalStaticRTP,
 		if out.hushed() {
 			continue
 		}
+		last = max(last+1, time.Since(began)/every) // a late tick and the one behind it are two frames all the same
 		p := &rtp.Packet{
-			Header:  rtp.Header{Version: 2, Marker: true, SequenceNumber: seq, Timestamp: uint32(time.Since(began)/every) * ticks},
+			Header:  rtp.Header{Version: 2, Marker: true, SequenceNumber: seq, Timestamp: uint32(last) * ticks},
 			Payload: payload(n),
 		}
 		seq++
