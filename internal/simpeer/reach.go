@@ -13,6 +13,7 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/transport/v5"
+	"github.com/pion/transport/v5/stdnet"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -143,10 +144,11 @@ func (s single) Read(b []byte) (int, error) { return s.Conn.Read(b[:min(1, len(b
 
 // Interfaces implements transport.Net. They are read anew each time: the machine's addresses may change in a call.
 func (c *cable) Interfaces() ([]*transport.Interface, error) {
-	if err := c.Net.UpdateInterfaces(); err != nil {
+	fresh, err := stdnet.NewNet() // ICE asks from two goroutines at once
+	if err != nil {
 		return nil, err
 	}
-	return c.Net.Interfaces()
+	return fresh.Interfaces()
 }
 
 // Way says over what media goes at the moment: the kinds and transports of both ends, "host/udp prflx/udp". It is empty
