@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,8 +58,8 @@ var environment = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "LC_ALL=C", "HOM
 // progressArgs send progress to file descriptor 3, so that stdout stays free for media.
 var progressArgs = []string{"-nostats", "-progress", "pipe:3", "-stats_period", "0.5"}
 
-// killDelay is how long the pipes of a killed process may stay open.
-const killDelay = 2 * time.Second
+// killDelay is how long the pipes of a process that has ended may stay open, its output apart. Tests shorten it.
+var killDelay = 5 * time.Second
 
 // Run runs c in dir until it ends or ctx does; then its whole process group is killed. An exit code of 0 is not success
 // for ffmpeg, so the frames are counted as well. The error is ErrMissing, an error of ctx, or a *RunError.
@@ -107,7 +108,7 @@ func (t *Tool) start(ctx context.Context, dir, path string, c Command, cage *cag
 	var log tail
 	cmd := exec.CommandContext(ctx, path, c.Args...)
 	cmd.Env, cmd.SysProcAttr = environment, cage.attributes(t.owner)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = pipes.Stdin, pipes.Stdout, &log
+	cmd.Stdin, cmd.Stderr = pipes.Stdin, &log
 	if pipes.Log != nil {
 		cmd.Stderr = io.MultiWriter(&log, pipes.Log)
 	}
@@ -125,16 +126,23 @@ func (t *Tool) start(ctx context.Context, dir, path string, c Command, cage *cag
 	}
 	defer progress.Close()
 	cmd.ExtraFiles = []*os.File{write}
+	out, err := newOutlet(cmd, pipes.Stdout)
+	if err != nil {
+		_ = write.Close()
+		return Result{}, err
+	}
 	err = cmd.Start()
 	_ = write.Close() // the child has its own
+	out.started()
 	if err != nil {
+		_ = out.wait(ctx)
 		return Result{}, err
 	}
 	t.lowerPriority(cmd.Process)
 
 	frames := make(chan int64, 1)
 	go func() { frames <- readProgress(progress, pipes.Frames) }() // ends when the process has closed its end
-	err = cmd.Wait()
+	err = cmp.Or(cmd.Wait(), out.wait(ctx))
 	if ctx.Err() != nil {
 		// A stray child may hold the pipe open; nobody waits for its progress.
 		_ = progress.Close()

@@ -166,7 +166,7 @@ func (w *Worker) makePicture(ctx context.Context, dir string, p *pictureWork, fi
 	ways := make([]render.Way, len(p.Tiles))
 	seen := &ffmpeg.Watch{}
 	res, err := w.compose(ctx, dir, p, ways, ffmpeg.Pipes{Frames: progress, Log: seen})
-	if (res.DecodeErrors > 0 || isToolError(err)) && len(ways) > 0 && !errors.Is(err, ffmpeg.ErrTimeLimit) {
+	if (res.DecodeErrors > 0 || isToolError(err)) && len(ways) > 0 {
 		if ways, err = w.examine(ctx, dir, p); err != nil {
 			return made{}, err
 		}
@@ -231,19 +231,23 @@ func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways [
 	return w.deps.FFmpeg.Run(ctx, dir, cmd, pipes)
 }
 
+// isToolError says whether the tool failed for a reason that may lie in what it was given, and not in the machine.
 func isToolError(err error) bool {
 	var e *ffmpeg.RunError
-	return errors.As(err, &e) && !errors.Is(err, ffmpeg.ErrNoSpace)
+	return errors.As(err, &e) && !errors.Is(err, ffmpeg.ErrNoSpace) && !errors.Is(err, ffmpeg.ErrTimeLimit)
 }
 
 // examine tries every tile alone. One that decodes without a complaint stays as it is, one that complains is drawn late,
-// and one that gives no picture becomes a card that says so.
+// and one that twice gives no picture becomes a card that says so: once may be the machine's fault.
 func (w *Worker) examine(ctx context.Context, dir string, p *pictureWork) ([]render.Way, error) {
 	ways := make([]render.Way, len(p.Tiles))
 	for i := range ways {
 		alone := slices.Repeat([]render.Way{render.Omit}, len(ways))
 		alone[i] = render.Stack
 		res, err := w.compose(ctx, dir, p, alone, ffmpeg.Pipes{})
+		if isToolError(err) {
+			res, err = w.compose(ctx, dir, p, alone, ffmpeg.Pipes{})
+		}
 		switch {
 		case isToolError(err):
 			ways[i] = render.Omit
