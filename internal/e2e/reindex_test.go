@@ -38,14 +38,7 @@ func TestTheLogIsLost(t *testing.T) {
 	t.Parallel()
 	p := testenv.StartProduct(t, testenv.ProductOptions{})
 	service := as(t, p, "service")
-	c := service.schedule("Lost", "required", person{Name: "Dr A", Role: "clinician"}, person{Name: "Pat B", Role: "patient"})
-	doctor, patient := c.Participants[0], c.Participants[1]
-	for _, who := range c.Participants {
-		service.answer(c.ID, who, "given")
-	}
-	d, pat := enters(t, p, doctor, 0), enters(t, p, patient, 1)
-	sees(t, d, patient)
-	sees(t, pat, doctor)
+	c, _, _ := twoTalk(t, p, service, "Lost")
 	time.Sleep(4 * time.Second) // of recording, nothing is waited for
 	service.end(c.ID)
 	service.ready(c.ID, 1)

@@ -86,3 +86,16 @@ func sees(t testing.TB, s *simpeer.Participant, other participant) {
 		return frames(s, other.ID) >= before+10
 	})
 }
+
+// twoTalk lets a doctor and a patient, who both agreed, meet in a consultation of theirs and see one another.
+func twoTalk(t testing.TB, p *testenv.Product, service *client, title string) (c consultation, doctor, patient *simpeer.Participant) {
+	t.Helper()
+	c = service.schedule(title, "required", person{Name: "Dr A", Role: "clinician"}, person{Name: "Pat B", Role: "patient"})
+	for _, who := range c.Participants {
+		service.answer(c.ID, who, "given")
+	}
+	doctor, patient = enters(t, p, c.Participants[0], 0), enters(t, p, c.Participants[1], 1)
+	sees(t, doctor, c.Participants[1])
+	sees(t, patient, c.Participants[0])
+	return c, doctor, patient
+}

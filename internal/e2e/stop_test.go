@@ -114,14 +114,8 @@ func TestLiveIsStoppedInMidCall(t *testing.T) {
 	t.Parallel()
 	p := testenv.StartProduct(t, testenv.ProductOptions{})
 	service := as(t, p, "service")
-	c := service.schedule("Update", "required", person{Name: "Dr A", Role: "clinician"}, person{Name: "Pat B", Role: "patient"})
+	c, d, pat := twoTalk(t, p, service, "Update")
 	doctor, patient := c.Participants[0], c.Participants[1]
-	for _, who := range c.Participants {
-		service.answer(c.ID, who, "given")
-	}
-	d, pat := enters(t, p, doctor, 0), enters(t, p, patient, 1)
-	sees(t, d, patient)
-	sees(t, pat, doctor)
 	time.Sleep(1500 * time.Millisecond) // of recording, nothing is waited for
 	before := service.chained(c.ID)
 

@@ -179,13 +179,9 @@ func (p *Participant) Way() string {
 
 // RestartICE looks for a way anew on the connection that there is, over the relays alone if relay.
 func (p *Participant) RestartICE(ctx context.Context, relay bool) error {
-	s := p.present()
-	if s == nil {
-		return errors.New("simulated participant: it is away")
-	}
-	w, ok := s.door.(*webSocket)
-	if !ok {
-		return errors.New("simulated participant: it came in by WHIP")
+	s, w, err := p.throughWebSocket()
+	if err != nil {
+		return err
 	}
 	if relay {
 		c := s.pc.GetConfiguration()
@@ -202,13 +198,9 @@ func (p *Participant) RestartICE(ctx context.Context, relay bool) error {
 
 // Reconnect opens the WebSocket anew, while the connection that carries media lives on.
 func (p *Participant) Reconnect(ctx context.Context) error {
-	s := p.present()
-	if s == nil {
-		return errors.New("simulated participant: it is away")
-	}
-	w, ok := s.door.(*webSocket)
-	if !ok {
-		return errors.New("simulated participant: it came in by WHIP")
+	_, w, err := p.throughWebSocket()
+	if err != nil {
+		return err
 	}
 	if err := w.again(ctx); err != nil {
 		return fmt.Errorf("simulated participant: reconnect: %w", err)
@@ -218,14 +210,23 @@ func (p *Participant) Reconnect(ctx context.Context) error {
 
 // Ping tells whether the server answers over the WebSocket.
 func (p *Participant) Ping(ctx context.Context) error {
+	_, w, err := p.throughWebSocket()
+	if err != nil {
+		return err
+	}
+	_, err = w.ask(ctx, "ping", nil)
+	return err
+}
+
+// throughWebSocket is the connection of a participant that is there, and the WebSocket that it came in by.
+func (p *Participant) throughWebSocket() (*session, *webSocket, error) {
 	s := p.present()
 	if s == nil {
-		return errors.New("simulated participant: it is away")
+		return nil, nil, errors.New("simulated participant: it is away")
 	}
 	w, ok := s.door.(*webSocket)
 	if !ok {
-		return errors.New("simulated participant: it came in by WHIP")
+		return nil, nil, errors.New("simulated participant: it came in by WHIP")
 	}
-	_, err := w.ask(ctx, "ping", nil)
-	return err
+	return s, w, nil
 }
