@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,8 +33,9 @@ func TestBenchStitch(t *testing.T) {
 	say("load_before", "%s", load(t))
 	say("processors", "%d", processors())
 	say("length_s", "%d", length)
-	heads := []recorded{talkingHead(t, 1, 60), talkingHead(t, 2, 62)}
-	voices := []clip{speech(t, 1, 60), speech(t, 2, 62)}
+	begun := time.Now()
+	heads, voices := benchSources(t)
+	say("sources_s", "%.0f", time.Since(begun).Seconds())
 	for i, h := range heads {
 		say(fmt.Sprintf("source_%d_kbps", i+1), "%.0f", h.kbps())
 	}
@@ -50,27 +53,37 @@ func TestBenchStitch(t *testing.T) {
 		w := newWorld(t)
 		w.talk(length, heads, voices)
 		version := w.end(int64(length)*1000, profile)
-		worker := w.worker(ffmpeg.Config{}, nil)
+		var inspecting atomic.Int64 // since when
+		worker := w.worker(ffmpeg.Config{}, func(p Progress) {
+			if p.Stage == StageInspect {
+				inspecting.CompareAndSwap(0, time.Now().UnixNano())
+			}
+		})
 		before, begun := cpuTime(t), time.Now()
 		if err := worker.Make(t.Context(), w.consultation, version); err != nil {
 			t.Fatal(err)
 		}
 		wall, cpu := time.Since(begun).Seconds(), cpuTime(t)-before
+		inspected := 0.0
+		if since := inspecting.Load(); since != 0 {
+			inspected = time.Since(time.Unix(0, since)).Seconds()
+		}
 		archive := w.open(version)
 		say(profile+"_wall_s", "%.2f", wall)
 		say(profile+"_cpu_s", "%.2f", cpu)
 		say(profile+"_kbps", "%.0f", float64(archive.rendered.Bytes)*8/1000/float64(length))
 		say(profile+"_60min_s", "%.0f", wall*3600/float64(length))
+		say(profile+"_inspect_and_store_s", "%.1f", inspected)
 		if profile == "standard" {
 			say("job_cpu_s", "%.2f", cpu)
 			say("floor_ratio", "%.3f", floorCPU/cpu)
+			// Chunks are not made during the call: what is to be done after it is all of it.
+			say("after_hangup_s", "%.2f", wall)
 		}
 	}
 	if length < 3600 {
 		say("extrapolated_from_s", "%d", length)
 	}
-	// Chunks are not made during the call: what is left after it is all of it.
-	say("rendered_during_call", "%d", 0)
 	scaleOut(t, say, heads, voices)
 	say("load_after", "%s", load(t))
 }
@@ -114,12 +127,11 @@ func scaleOut(t *testing.T, say func(string, string, any), heads []recorded, voi
 	say("scale_out_4_on_2_processors", "%.2f", took[1]/took[4])
 }
 
-// recorded is a video of whole seconds, cut in its middle into two segments of about half a minute, each of which begins
-// with its only keyframe, as recorders cut them.
+// recorded is a segment of video of whole seconds that begins with its only keyframe, as recorders cut them.
 type recorded struct {
-	file     []byte // IVF as the encoder wrote it
-	seconds  int
-	segments []clip
+	file    []byte // IVF as the encoder wrote it
+	seconds int
+	segment clip
 }
 
 func (r recorded) kbps() float64 { return float64(len(r.file)) * 8 / 1000 / float64(r.seconds) }
@@ -136,29 +148,36 @@ func talkingHead(t *testing.T, seed, seconds int) recorded {
 		"[p][mouth]overlay=x='580+30*sin(t*0.9+%d)':y='440+12*sin(t*1.7)+8*sin(t*19)':eval=frame,noise=alls=5:allf=t+u:all_seed=%d,format=yuv420p",
 		seed, seed, seed, seed, seed)
 	raw := run_(t, "-filter_complex", graph, "-t", strconv.Itoa(seconds), "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "1M",
-		"-g", "9999", "-force_key_frames", fmt.Sprintf("expr:gte(t,n_forced*%d)", seconds/2), "-threads", "2", "-f", "ivf", "pipe:1")
-	r := recorded{file: raw, seconds: seconds}
-	half := seconds / 2
-	var out []byte
-	n := 0
-	for at := 32; at < len(raw); n++ {
-		size := int(binary.LittleEndian.Uint32(raw[at:]))
-		frame := raw[at+12 : at+12+size]
-		at += 12 + size
-		if n%(half*30) == 0 {
-			if frame[0]&1 != 0 {
-				t.Fatalf("frame %d of the source is no keyframe", n)
-			}
-			if n > 0 {
-				r.segments = append(r.segments, clip{codec: media.VP8, content: out, frames: int64(half * 30), ticks: int64(half*30-1) * 3000})
-			}
-			out = media.AppendIVFHeader(nil, media.IVFHeader{Codec: media.VP8, Width: 1280, Height: 720, Den: 90000, Num: 1, Frames: uint32(half * 30)})
+		"-g", "9999", "-threads", "1", "-f", "ivf", "pipe:1")
+	frames := ivfFrames(raw)
+	if len(frames) != seconds*30 {
+		t.Fatalf("the source has %d frames instead of %d", len(frames), seconds*30)
+	}
+	out := media.AppendIVFHeader(nil, media.IVFHeader{Codec: media.VP8, Width: 1280, Height: 720, Den: 90000, Num: 1, Frames: uint32(len(frames))})
+	for n, frame := range frames {
+		if key, _, _ := media.Keyframe(media.VP8, frame); key != (n == 0) {
+			t.Fatalf("frame %d of the source: keyframe %v", n, key)
 		}
-		out = media.AppendIVFFrameHeader(out, size, int64(n%(half*30))*3000)
+		out = media.AppendIVFFrameHeader(out, len(frame), int64(n)*3000)
 		out = append(out, frame...)
 	}
-	r.segments = append(r.segments, clip{codec: media.VP8, content: out, frames: int64(half * 30), ticks: int64(half*30-1) * 3000})
-	return r
+	return recorded{file: raw, seconds: seconds, segment: clip{codec: media.VP8, content: out, frames: int64(len(frames)), ticks: int64(len(frames)-1) * 3000}}
+}
+
+// benchSources makes the pictures and the voices of two people, half a minute of each: encoding is what takes long, so
+// the two are made at once, and a longer talk repeats them.
+func benchSources(t *testing.T) (heads []recorded, voices []clip) {
+	t.Helper()
+	heads, voices = make([]recorded, 2), make([]clip, 2)
+	var making sync.WaitGroup
+	for i := range heads {
+		making.Go(func() { heads[i], voices[i] = talkingHead(t, i+1, 30+i), speech(t, i+1, 30+i) })
+	}
+	making.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+	return heads, voices
 }
 
 // speech makes sound with the rhythm of speech.
@@ -183,25 +202,29 @@ func speech(t *testing.T, seed, seconds int) clip {
 	return clip{codec: media.Opus, content: b.Bytes(), frames: int64(len(packets)), ticks: int64(len(packets)) * 960}
 }
 
-// talk is a consultation of two who talk from the beginning to the end. What they recorded comes again and again, the
-// second one's later each time, so that no two chunks are the same.
+// talk is a consultation of two who talk from the beginning to the end. What they recorded comes again and again, each
+// time as a file of its own: a chunk is never one that was made before.
 func (w *world) talk(seconds int, heads []recorded, voices []clip) {
 	for i, head := range heads {
 		p := w.join(0, fmt.Sprint("Person ", i+1))
 		camera := p.track(0, media.VP8, media.Camera, uint32(2*i+1))
 		mic := p.track(0, media.Opus, media.Microphone, uint32(2*i+2))
-		half := int64(head.seconds) / 2
-		for n := int64(0); n*half < int64(seconds); n++ {
-			c := head.segments[n%2]
-			c.reason = "rotation"
-			p.recordFrom(n*half*90000, camera, uint32(2*i+1), c)
-		}
-		for n := int64(0); n*2*half < int64(seconds); n++ {
-			c := voices[i]
-			c.reason = "rotation"
-			p.recordFrom(n*2*half*48000, mic, uint32(2*i+2), c)
+		length := int64(head.seconds)
+		for n := int64(0); n*length < int64(seconds); n++ {
+			picture, voice := head.segment.numbered(n), voices[i]
+			picture.reason, voice.reason = "rotation", "rotation"
+			p.recordFrom(n*length*90000, camera, uint32(2*i+1), picture)
+			p.recordFrom(n*length*48000, mic, uint32(2*i+2), voice)
 		}
 	}
+}
+
+// numbered is the same segment of video with a number where nobody reads: in the unused field of its header.
+func (c clip) numbered(n int64) clip {
+	const unused = 28
+	c.content = bytes.Clone(c.content)
+	binary.LittleEndian.PutUint32(c.content[unused:], uint32(n))
+	return c
 }
 
 // floorOf is the CPU time per minute of archive that four plain commands of ffmpeg take (docs/archive.md).
@@ -231,7 +254,7 @@ func measureFloor(t *testing.T, heads []recorded, voices []clip) floorOf {
 		"-t", strconv.Itoa(seconds), "-f", "rawvideo", raw)
 	f.encode = least(t, "-f", "rawvideo", "-s", "1280x720", "-r", "30", "-pix_fmt", "yuv420p", "-i", raw, "-c:v", "libx264", "-preset", "veryfast", "-crf", "26", "-g", "60", "-threads", "1", "-f", "null", "-") * 60 / seconds
 	a, b := path("a.ogg", voices[0].content), path("b.ogg", voices[1].content)
-	f.audio = least(t, "-c:a", "libopus", "-i", a, "-c:a", "libopus", "-i", b, "-filter_complex", "amix=inputs=2:normalize=0,alimiter=limit=0.95", "-t", "60", "-c:a", "aac", "-b:a", "96k", "-f", "null", "-")
+	f.audio = least(t, "-c:a", "libopus", "-i", a, "-c:a", "libopus", "-i", b, "-filter_complex", "amix=inputs=2:normalize=0,alimiter=limit=0.95", "-t", strconv.Itoa(heads[0].seconds), "-c:a", "aac", "-b:a", "96k", "-f", "null", "-") * 60 / float64(heads[0].seconds)
 	return f
 }
 
