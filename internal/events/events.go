@@ -211,7 +211,7 @@ type ConnectionPairSelected struct {
 // ConnectionCandidateIgnored counts remote candidates that were not used.
 type ConnectionCandidateIgnored struct {
 	Connection string `json:"connection"`
-	Reason     string `json:"reason"` // stable code: mdns, malformed, limit, transport
+	Reason     string `json:"reason"` // stable code: mdns, private, limit, malformed, tcp, stale, refused
 	Count      int    `json:"count"`
 }
 
@@ -233,7 +233,41 @@ type ConnectionTimedOut struct {
 	Connection string `json:"connection"` // empty in the phase signaling: without an offer there is no connection
 	Phase      string `json:"phase"`
 	AfterMS    int64  `json:"after_ms"`
-	Code       string `json:"code"` // stable failure code: SIGNALING-TIMEOUT, ICE-TIMEOUT, DTLS-FAIL, MEDIA-TIMEOUT
+	Code       string `json:"code"` // stable code of package failures: SIGNALING-TIMEOUT, ICE-TIMEOUT, DTLS-TIMEOUT, DTLS-FAIL, MEDIA-TIMEOUT
+}
+
+// ParticipantHindered says that something keeps the participant out or silent that is no deadline of a connection: a link
+// outside its time, a device, a network.
+type ParticipantHindered struct {
+	Connection string `json:"connection,omitempty"` // absent before there is one
+	Phase      string `json:"phase"`                // link, device, network, signaling
+	Code       string `json:"code"`                 // stable code of package failures
+}
+
+// Results of the parts of ParticipantChecked.
+const (
+	CheckOK      = "ok"
+	CheckFailed  = "failed"
+	CheckOff     = "off"     // switched off by the participant
+	CheckSkipped = "skipped" // not looked at, or not to the end
+	CheckAbsent  = "absent"  // the server has no such way
+)
+
+// CheckedWay is one way to this server that the check tried.
+type CheckedWay struct {
+	Way    string `json:"way"`    // udp, tcp, tls
+	Result string `json:"result"` // ok, failed, skipped, absent
+	MS     int64  `json:"ms"`     // until the relay answered; 0 if it did not
+}
+
+// ParticipantChecked is what the check before the call found, as the participant's page tells it.
+type ParticipantChecked struct {
+	Camera     string       `json:"camera"`     // ok, failed, off, skipped
+	Microphone string       `json:"microphone"` // ok: it gave sound; failed, off, skipped
+	Speaker    string       `json:"speaker"`    // ok: the participant heard the tone; failed, skipped
+	Ways       []CheckedWay `json:"ways"`
+	Codes      []string     `json:"codes"` // stable codes of package failures
+	TookMS     int64        `json:"took_ms"`
 }
 
 // TrackStarted says that the first packet of a track arrived.
@@ -267,6 +301,7 @@ type TrackUnmuted struct {
 type TrackStalled struct {
 	Track   string `json:"track"`
 	AfterMS int64  `json:"after_ms"`
+	Code    string `json:"code,omitempty"` // stable code of package failures: MEDIA-STALL; absent in older events
 }
 
 // TrackResumed ends a stall that lasted AfterMS.
@@ -375,7 +410,9 @@ type ArchiveRequested struct {
 	ThroughSeq uint64 `json:"through_seq"`
 	Layout     string `json:"layout"`
 	Profile    string `json:"profile"`
-	Sheet      Blob   `json:"sheet"` // names, title, language, time zone (render sheet)
+	Sheet      Blob   `json:"sheet"`            // names, title, language, time zone (render sheet)
+	Stamp      bool   `json:"stamp,omitempty"`  // the wall clock stands in the picture
+	Voices     bool   `json:"voices,omitempty"` // each participant's sound lies beside it in a file of its own
 }
 
 // ArchiveStarted says that a stitcher took the work.

@@ -20,6 +20,8 @@ const (
 	TypeParticipantInvited         Type = "participant.invited"
 	TypeParticipantJoined          Type = "participant.joined"
 	TypeParticipantLeft            Type = "participant.left"
+	TypeParticipantChecked         Type = "participant.checked"
+	TypeParticipantHindered        Type = "participant.hindered"
 	TypeConsentGiven               Type = "consent.given"
 	TypeConsentRefused             Type = "consent.refused"
 	TypeConsentWithdrawn           Type = "consent.withdrawn"
@@ -65,6 +67,8 @@ func (ConferenceHosted) kind() (Type, int)           { return TypeConferenceHost
 func (ParticipantInvited) kind() (Type, int)         { return TypeParticipantInvited, 1 }
 func (ParticipantJoined) kind() (Type, int)          { return TypeParticipantJoined, 1 }
 func (ParticipantLeft) kind() (Type, int)            { return TypeParticipantLeft, 1 }
+func (ParticipantChecked) kind() (Type, int)         { return TypeParticipantChecked, 1 }
+func (ParticipantHindered) kind() (Type, int)        { return TypeParticipantHindered, 1 }
 func (ConsentGiven) kind() (Type, int)               { return TypeConsentGiven, 1 }
 func (ConsentRefused) kind() (Type, int)             { return TypeConsentRefused, 1 }
 func (ConsentWithdrawn) kind() (Type, int)           { return TypeConsentWithdrawn, 1 }
@@ -133,6 +137,8 @@ var decoders = func() map[form]decoder {
 	add(ParticipantInvited{}, as[ParticipantInvited])
 	add(ParticipantJoined{}, as[ParticipantJoined])
 	add(ParticipantLeft{}, as[ParticipantLeft])
+	add(ParticipantChecked{}, as[ParticipantChecked])
+	add(ParticipantHindered{}, as[ParticipantHindered])
 	add(ConsentGiven{}, as[ConsentGiven])
 	add(ConsentRefused{}, as[ConsentRefused])
 	add(ConsentWithdrawn{}, as[ConsentWithdrawn])

@@ -11,21 +11,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write docs/failures.md")
+var update = flag.Bool("update", false, "write docs/failures.md and web/src/text/failures.ts")
 
-func TestDocumentIsWhatPeopleRead(t *testing.T) {
-	file := filepath.Join("..", "..", "docs", "failures.md")
-	if *update {
-		if err := os.WriteFile(file, []byte(Document()), 0o644); err != nil {
+func TestWhatPeopleReadIsMadeFromTheTable(t *testing.T) {
+	for _, made := range []struct{ file, text string }{
+		{filepath.Join("..", "..", "docs", "failures.md"), Document()},
+		{filepath.Join("..", "..", "web", "src", "text", "failures.ts"), TypeScript()},
+	} {
+		if *update {
+			if err := os.WriteFile(made.file, []byte(made.text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := os.ReadFile(made.file)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(Document(), string(got)); diff != "" {
-		t.Errorf("docs/failures.md is not current; go test ./internal/failures -update writes it (-table +document):\n%s", diff)
+		if diff := cmp.Diff(made.text, string(got)); diff != "" {
+			t.Errorf("%s is not current; go test ./internal/failures -update writes it (-table +file):\n%s", made.file, diff)
+		}
 	}
 }
 
@@ -38,6 +42,12 @@ func TestEveryRowIsWhole(t *testing.T) {
 		seen[f.Code] = true
 		if !regexp.MustCompile(`^[A-Z0-9]+(-[A-Z0-9]+)+$`).MatchString(string(f.Code)) {
 			t.Errorf("%s is not spelled like a code", f.Code)
+		}
+		if f.By != ByServer && f.By != ByPage {
+			t.Errorf("%s is noticed by nobody", f.Code)
+		}
+		if _, told := Told(f.Code); told != (f.By == ByPage) {
+			t.Errorf("%s: whether a page may tell of it is %v", f.Code, told)
 		}
 		if f.Phase == "" || f.When == "" || !strings.HasSuffix(f.Operator, ".") {
 			t.Errorf("%s lacks a phase, when, or a sentence for the operator", f.Code)

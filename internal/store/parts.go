@@ -147,6 +147,10 @@ func (f *folded) mark(e events.Stored, at time.Time) {
 		return // as many as all others together, and nothing to look at
 	case events.ConnectionTimedOut:
 		m.Code = plain(ev.Code)
+	case events.ParticipantHindered:
+		m.Code = plain(ev.Code)
+	case events.TrackStalled:
+		m.Code = plain(ev.Code)
 	case events.ArchiveFailed:
 		m.Code = plain(ev.Code)
 	}
