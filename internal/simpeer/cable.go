@@ -1,6 +1,7 @@
 package simpeer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pion/transport/v5"
 	"github.com/pion/transport/v5/stdnet"
@@ -16,20 +18,24 @@ import (
 // cable is a network that can be cut. Once it is, nothing goes out and nothing comes in, as when a phone loses its
 // signal: nobody says goodbye.
 //
+// The checks of ICE take as long as media do, there and back, so that the server knows the round trip as it does of a
+// real way.
+//
 // It also keeps back media of SSRCs that no answer has announced yet, as browsers do: pion reads such packets from two
 // goroutines at once when the answer comes.
 type cable struct {
 	*stdnet.Net
+	trip      time.Duration // there and back
 	isCut     atomic.Bool
 	announced sync.Map // ssrc → true
 }
 
-func newCable() (*cable, error) {
+func newCable(trip time.Duration) (*cable, error) {
 	n, err := stdnet.NewNet()
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
-	return &cable{Net: n}, nil
+	return &cable{Net: n, trip: trip}, nil
 }
 
 func (c *cable) cut() { c.isCut.Store(true) }
@@ -75,6 +81,15 @@ type plug struct {
 // WriteTo implements net.PacketConn.
 func (p *plug) WriteTo(b []byte, to net.Addr) (int, error) {
 	if p.cable.isCut.Load() {
+		return len(b), nil
+	}
+	if p.cable.trip > 0 && len(b) > 0 && b[0] < 4 { // STUN: RFC 7983 §7
+		check := bytes.Clone(b)
+		time.AfterFunc(p.cable.trip, func() {
+			if !p.cable.isCut.Load() {
+				_, _ = p.UDPConn.WriteTo(check, to) // of a closed socket: who is gone sends nothing
+			}
+		})
 		return len(b), nil
 	}
 	return p.UDPConn.WriteTo(b, to)

@@ -289,7 +289,7 @@ type carried struct {
 }
 
 func (p *Participant) newSession(d door) (*session, error) {
-	c, err := newCable()
+	c, err := newCable(p.options.Network.trip())
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 
 // Network is what happens to what a participant sends, on its way. The zero Network is perfect.
 type Network struct {
-	AudioDelay, VideoDelay time.Duration // one way, of packets and of the sender reports about them
+	AudioDelay, VideoDelay time.Duration // one way, of packets and of the sender reports about them; ICE checks take the lesser
 	Jitter                 time.Duration // a packet or report takes up to that longer; none overtakes another of its kind
 	Loss                   float64       // fraction of packets that never arrive, retransmissions included
 	Duplicate              float64       // fraction that arrives twice
@@ -26,6 +26,9 @@ func (n Network) delay(k media.Kind) time.Duration {
 	}
 	return n.VideoDelay
 }
+
+// trip is how long the fastest takes there and back; the way back is as long as the way there.
+func (n Network) trip() time.Duration { return 2 * min(n.AudioDelay, n.VideoDelay) }
 
 // road decides when what is sent arrives. It reads no clock: the same plan, seed and times give the same fates.
 type road struct {
