@@ -62,9 +62,12 @@ export function getStorage(signal?: AbortSignal): Promise<Storage> {
   return api.getStorage(until(signal));
 }
 
+/** What the list can be asked for; what is empty is not. */
+export type Asked = Parameters<typeof api.listConsultations>[0];
+
 /** One page of the list, newest first. */
-export function listConsultations(query: string, cursor?: string, signal?: AbortSignal): Promise<ConsultationPage> {
-  return api.listConsultations({ ...(query ? { query } : {}), ...(cursor ? { cursor } : {}) }, until(signal));
+export function listConsultations(asked: Asked, signal?: AbortSignal): Promise<ConsultationPage> {
+  return api.listConsultations(asked, until(signal));
 }
 
 export function getConsultation(id: string, signal?: AbortSignal): Promise<Consultation> {

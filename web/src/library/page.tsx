@@ -1,15 +1,15 @@
 // The page /consultations.
 
-import type { ComponentChildren } from "preact";
-import { useEffect } from "preact/hooks";
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 import { explain } from "../api/problem.ts";
-import type { Consultation } from "../api/types.ts";
-import { enumerate, language, t, tCount } from "../text/text.ts";
-import { clock, isoDuration, moment } from "../text/time.ts";
-import { ArchiveState } from "../ui/archive.tsx";
-import { Icon } from "../ui/icons.tsx";
+import { language, t, tCount } from "../text/text.ts";
 import { NoticePage, Shell } from "../ui/shell.tsx";
+import { rem, type VirtualControl, VirtualList } from "../ui/virtual.tsx";
+import { FilterBar } from "./filterbar.tsx";
+import { narrows, rememberedFilters, rememberFilters } from "./filters.ts";
 import type { Library } from "./library.ts";
+import { Row } from "./row.tsx";
 import { StorageBanner, type StorageWatch } from "./storage.tsx";
 
 export interface LibraryPageProps {
@@ -18,55 +18,62 @@ export interface LibraryPageProps {
   refused: string;
 }
 
+/** Heights of a row in rem, as library.css has them: a line on a wide screen, a card on a narrow one. */
+const LINE = 3.25;
+const CARD = 8.5;
+const NARROW = "(max-width: 62rem)";
+
 export function LibraryPage({ library, storage, refused }: LibraryPageProps) {
   useEffect(() => {
-    library.start();
+    library.start(rememberedFilters(location.search));
     return () => library.stop();
   }, [library]);
+  useSignalEffect(() => rememberFilters(library.filters.value));
+  const list = useRef<ListHandle>(null);
+  const search = useRef<HTMLInputElement>(null);
+  useShortcuts(search);
   if (refused || library.problem.value?.status === 401) return <SignIn refused={refused} />;
-  const items = library.items.value;
   return (
-    <Shell title={t("list.title")} wide>
+    <Shell title={t("list.title")} wide nav="library">
       <StorageBanner watch={storage} />
-      <div class="list-head">
-        <h1>{t("list.title")}</h1>
-        <label class="search">
-          <Icon name="search" />
-          <span class="sr">{t("list.search")}</span>
-          <input
-            type="search"
-            placeholder={t("list.search.hint")}
-            value={library.query.value}
-            onInput={(event) => library.search(event.currentTarget.value)}
-          />
-        </label>
-      </div>
-      <p class="hint" role="status" data-testid="count">
-        {items ? count(library, items) : t("app.loading")}
-      </p>
-      <ListProblem library={library} />
-      {items && items.length > 0 && (
-        <ul class="consultations" data-testid="consultations">
-          {items.map((item) => (
-            <Row key={item.id} item={item} />
-          ))}
-        </ul>
-      )}
-      {library.more.value && (
-        <div class="actions">
-          <button type="button" onClick={() => library.showMore()} aria-disabled={library.busy.value}>
-            {t("list.more")}
-          </button>
+      <div class="list-lid" data-lid>
+        <div class="list-head">
+          <h1>{t("list.title")}</h1>
+          <p role="status" data-testid="count">
+            {count(library)}
+          </p>
         </div>
-      )}
+        <FilterBar library={library} search={search} into={() => list.current?.enter()} />
+        <Columns />
+      </div>
+      <ListProblem library={library} />
+      <List library={library} handle={list} search={search} />
     </Shell>
   );
 }
 
-function count(library: Library, items: Consultation[]): string {
-  const query = library.query.value.trim();
-  if (items.length === 0) return query ? t("list.none", { query }) : t("list.empty");
-  return library.more.value ? t("list.count.more", { n: items.length }) : tCount("list.count", items.length);
+function count(library: Library): string {
+  library.revision.value;
+  if (!library.loaded.value) return library.problem.value ? "" : t("app.loading");
+  const query = library.filters.value.query.trim();
+  if (library.length === 0) {
+    if (!narrows(library.filters.value)) return t("list.empty");
+    return query ? t("list.none", { query }) : t("list.none.filters");
+  }
+  const n = new Intl.NumberFormat(language.value).format(library.length);
+  return library.complete ? tCount("list.count", library.length, { n }) : t("list.count.more", { n });
+}
+
+/** The names of the columns, for eyes: each row says them itself to who listens. */
+function Columns() {
+  const names = ["what", "when", "duration", "state", "kept", "consent", "problems"] as const;
+  return (
+    <div class="columns" aria-hidden="true">
+      {names.map((name) => (
+        <span key={name}>{t(`list.column.${name}`)}</span>
+      ))}
+    </div>
+  );
 }
 
 function ListProblem({ library }: { library: Library }) {
@@ -74,7 +81,7 @@ function ListProblem({ library }: { library: Library }) {
   if (!problem) return null;
   return (
     <div class="problem" role="alert">
-      <p>{library.items.value ? t("list.stale") : `${t("list.failed")} ${explain(problem)}`}</p>
+      <p>{library.length > 0 ? t("list.stale") : `${t("list.failed")} ${explain(problem)}`}</p>
       <button type="button" onClick={() => library.retry()}>
         {t("list.retry")}
       </button>
@@ -82,51 +89,105 @@ function ListProblem({ library }: { library: Library }) {
   );
 }
 
-function Row({ item }: { item: Consultation }) {
-  const when = moment(item.startedAt ?? item.createdAt, language.value);
+interface ListHandle {
+  /** Goes to the row that was looked at last. */
+  enter(): void;
+}
+
+interface ListProps {
+  library: Library;
+  handle: { current: ListHandle | null };
+  search: { current: HTMLInputElement | null };
+}
+
+function List({ library, handle, search }: ListProps) {
+  const height = useRowHeight();
+  const active = useSignal(0);
+  const control = useRef<VirtualControl>(null);
+  library.revision.value;
+  const length = library.length;
+  const go = (index: number) => {
+    const to = Math.max(0, Math.min(length - 1, index));
+    active.value = to;
+    control.current?.reveal(to);
+    focusWhenThere(to);
+  };
+  handle.current = { enter: () => go(active.peek()) };
+  const keys = (event: KeyboardEvent) => {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const page = control.current?.page() ?? 10;
+    const to = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page }[event.key];
+    if (event.key === "ArrowUp" && active.peek() === 0) search.current?.focus();
+    else if (to !== undefined) go(active.peek() + to);
+    else if (event.key === "Home") go(0);
+    else if (event.key === "End") go(length - 1);
+    else return;
+    event.preventDefault();
+  };
+  if (length === 0) return null;
   return (
-    <li class="row card" data-testid="consultation" data-id={item.id} data-state={item.state}>
-      <div class="row-what">
-        <a href={`/consultations/${item.id}`}>{item.title || t("list.untitled")}</a>
-        <span class="hint">
-          {tCount("list.participants", item.participants.length)}
-          {item.participants.length > 0 && `: ${enumerate(item.participants.map((participant) => participant.name))}`}
-        </span>
-      </div>
-      <Cell name={t("list.column.when")}>
-        <time dateTime={item.startedAt ?? item.createdAt}>{when}</time>
-      </Cell>
-      <Cell name={t("list.column.duration")}>
-        {item.durationMs === undefined ? (
-          "–"
-        ) : (
-          <time dateTime={isoDuration(item.durationMs)}>{clock(item.durationMs)}</time>
-        )}
-      </Cell>
-      <Cell name={t("list.column.state")}>
-        <span class={`state ${item.state}`}>{t(`state.${item.state}`)}</span>
-      </Cell>
-      <Cell name={t("list.column.video")}>
-        <Video item={item} />
-      </Cell>
-    </li>
+    <VirtualList
+      count={length}
+      row={height.value}
+      extra={24}
+      scroll="window"
+      label={t("list.title")}
+      testId="consultations"
+      class={`consultations${library.complete ? "" : " more"}`}
+      control={control}
+      onRange={({ first, end }) => library.show(first, end)}
+      onKeyDown={keys}
+    >
+      {(index) => (
+        <Row
+          key={library.at(index)?.id ?? `unread ${index}`}
+          item={library.at(index)}
+          index={index}
+          height={height.value}
+          all={library.complete ? length : -1}
+          active={index === Math.min(active.value, length - 1)}
+          onFocus={(focused) => {
+            active.value = focused;
+          }}
+        />
+      )}
+    </VirtualList>
   );
 }
 
-function Video({ item }: { item: Consultation }) {
-  if (item.archive) return <ArchiveState archive={item.archive} />;
-  if (item.state === "ended" && item.awaitedSegments)
-    return <span>{tCount("archive.awaited", item.awaitedSegments)}</span>;
-  return <span class="hint">{t("archive.none")}</span>;
+// The row is drawn when the list has scrolled there, which takes a frame or two.
+function focusWhenThere(index: number, tries = 6): void {
+  const link = document.querySelector<HTMLElement>(`.consultations a[data-index="${index}"]`);
+  if (link) link.focus({ preventScroll: true });
+  else if (tries > 0) requestAnimationFrame(() => focusWhenThere(index, tries - 1));
 }
 
-function Cell({ name, children }: { name: string; children: ComponentChildren }) {
-  return (
-    <div class="cell">
-      <span class="cell-name">{name}</span>
-      {children}
-    </div>
-  );
+function useRowHeight() {
+  const narrow = useSignal(matchMedia(NARROW).matches);
+  useEffect(() => {
+    const query = matchMedia(NARROW);
+    const changed = () => {
+      narrow.value = query.matches;
+    };
+    query.addEventListener("change", changed);
+    return () => query.removeEventListener("change", changed);
+  }, [narrow]);
+  return useComputed(() => Math.round(rem(narrow.value ? CARD : LINE)));
+}
+
+// "/" goes to the search from everywhere, Escape empties it and goes on with the list.
+function useShortcuts(search: { current: HTMLInputElement | null }): void {
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent) => {
+      const typing = event.target instanceof HTMLElement && event.target.matches("input, select, textarea");
+      if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      search.current?.focus();
+      search.current?.select();
+    };
+    document.addEventListener("keydown", pressed);
+    return () => document.removeEventListener("keydown", pressed);
+  }, [search]);
 }
 
 export function SignIn({ refused }: { refused: string }) {

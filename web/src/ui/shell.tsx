@@ -14,10 +14,13 @@ export function Shell({
   title,
   children,
   wide = false,
+  nav,
 }: {
   title: string;
   children: ComponentChildren;
   wide?: boolean;
+  /** Which of the staff's pages this is; without it there is no way to them. */
+  nav?: "library" | "live" | "consultation";
 }) {
   document.title = `${title} – ${t("app.name")}`;
   return (
@@ -27,6 +30,13 @@ export function Shell({
       </a>
       <header class="bar">
         <span class="brand">{t("app.name")}</span>
+        {nav && (
+          <nav aria-label={t("nav.label")}>
+            <a href="/consultations" {...(nav === "library" ? { "aria-current": "page" as const } : {})}>
+              {t("nav.library")}
+            </a>
+          </nav>
+        )}
       </header>
       <main id="content" class={wide ? "wide" : "narrow"} tabIndex={-1}>
         {children}
