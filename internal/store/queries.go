@@ -186,10 +186,15 @@ const (
 	selectConsultations = listColumns + " from readmodel.consultations c" + listJoins
 )
 
-// glance is how many of the newest consultations a search looks through one by one before it asks the index of words.
-// What occurs often is found there at once, sorted already; what does not occur often enough to fill a page is rare, and
-// then the index gives few rows to sort. No search has to rely on a guess of how often its words occur.
-const glance = 4000
+// A search looks through the newest consultations one by one before it asks the index of words: glance of them, and, when
+// that showed a good part of a page, secondLook. What occurs often is found there at once, sorted already; what does not
+// occur often enough to fill a page is rare, and then the index gives few rows to sort. No search has to rely on a guess
+// of how often its words occur.
+const (
+	glance     = 4_000
+	secondLook = 18_000
+	goodPart   = 3 // a page divided by this
+)
 
 // List gives one page of the consultations that f chooses. The error wraps ErrInvalid when f cannot be followed.
 func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
@@ -197,25 +202,15 @@ func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	statements, args, err := f.statements(limit)
+	ask, err := f.statements(limit)
 	if err != nil {
 		return Page{}, err
 	}
 	page := Page{Items: []Consultation{}}
 	err = q.read(ctx, func(tx pgx.Tx) error {
-		var found []listed
-		for _, sql := range statements {
-			// Planned anew each time: which index is the right one depends on the words.
-			rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, args...)...)
-			if err != nil {
-				return err
-			}
-			if found, err = pgx.CollectRows(rows, scanListed); err != nil {
-				return err
-			}
-			if len(found) > limit {
-				break
-			}
+		found, err := ask.run(ctx, tx, limit)
+		if err != nil {
+			return err
 		}
 		if len(found) > limit {
 			found = found[:limit]
@@ -232,39 +227,75 @@ func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
 	return page, nil
 }
 
-// statements are tried one after the other until one fills a page; the last one knows all. Each reads one row more than
-// limit, to know whether there are more.
-func (f Filter) statements(limit int) (all []string, args []any, err error) {
+// statements answer one question. Each reads one row more than a page has, to know whether there are more.
+type statements struct {
+	look  string // through the newest rows, as many as stand in place of %d; empty when no words are searched for
+	whole string // knows all
+	args  []any
+}
+
+// run tries one statement after the other until one fills a page, or knows all.
+func (s statements) run(ctx context.Context, tx pgx.Tx, limit int) ([]listed, error) {
+	if s.look != "" {
+		for _, n := range []int{glance, secondLook} {
+			found, err := s.ask(ctx, tx, fmt.Sprintf(s.look, n))
+			if err != nil || len(found) > limit {
+				return found, err
+			}
+			if len(found) < limit/goodPart {
+				break
+			}
+		}
+	}
+	return s.ask(ctx, tx, s.whole)
+}
+
+// ask plans anew each time: which index is the right one depends on the words.
+func (s statements) ask(ctx context.Context, tx pgx.Tx, sql string) ([]listed, error) {
+	rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeCacheDescribe}, s.args...)...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanListed)
+}
+
+// statements puts the question into SQL.
+func (f Filter) statements(limit int) (statements, error) {
 	c, err := f.where()
 	if err != nil {
-		return nil, nil, err
+		return statements{}, err
 	}
 	query, person, err := f.words(&c)
 	if err != nil {
-		return nil, nil, err
+		return statements{}, err
 	}
-	order := fmt.Sprintf(" order by c.held_at desc, c.id desc limit %d", limit+1)
+	const order = " order by c.held_at desc, c.id desc"
 	if query == "" && person == "" {
-		return []string{selectConsultations + " where " + c.text() + order}, c.args, nil
+		return statements{whole: selectConsultations + " where " + c.text() + fmt.Sprintf("%s limit %d", order, limit+1), args: c.args}, nil
 	}
 	var here, found, in []string
+	// The offset keeps the planner from asking the index of words in a look as well: one by one means by id.
 	if query != "" {
-		here = append(here, query)
+		here = append(here, "exists (select from directory.consultations d where d.id = c.id and "+query+" offset 0)")
 		found = append(found, "texts as materialized (select d.id from directory.consultations d where "+query+")")
-		in = append(in, "c.id in (select id from texts)")
+		in = append(in, " join texts on texts.id = c.id")
 	}
 	if person != "" {
-		here = append(here, "exists (select from directory.participants n where n.consultation = c.id and "+person+")")
-		found = append(found, "people as materialized (select n.consultation from directory.participants n where "+person+")")
-		in = append(in, "c.id in (select consultation from people)")
+		here = append(here, "exists (select from directory.participants n where n.consultation = c.id and "+person+" offset 0)")
+		found = append(found, "people as materialized (select distinct n.consultation as id from directory.participants n where "+person+")")
+		in = append(in, " join people on people.id = c.id")
 	}
-	newest := fmt.Sprintf(" from (select * from readmodel.consultations c where %s order by c.held_at desc, c.id desc limit %d) c", c.text(), glance)
 	// The page is chosen by ids and times alone; what it shows is read for its rows only.
-	top := "top as materialized (select c.id from readmodel.consultations c where " + c.text() + " and " + strings.Join(in, " and ") + order + ")"
-	return []string{
-		listColumns + newest + listJoins + " where " + strings.Join(here, " and ") + order,
-		"with " + strings.Join(append(found, top), ", ") + selectConsultations + " where c.id in (select id from top) order by c.held_at desc, c.id desc",
-	}, c.args, nil
+	newest := "(select c.id, c.held_at from readmodel.consultations c where " + c.text() + order + " limit %d) c"
+	page := func(from string) string {
+		return fmt.Sprintf("top as materialized (select c.id from %s%s limit %d) ", from, order, limit+1) +
+			selectConsultations + " where c.id in (select id from top)" + order
+	}
+	return statements{
+		look:  "with " + page(newest+" where "+strings.Join(here, " and ")),
+		whole: "with " + strings.Join(found, ", ") + ", " + page("readmodel.consultations c"+strings.Join(in, "")+" where "+c.text()),
+		args:  c.args,
+	}, nil
 }
 
 // addPeople fills in who takes part.
