@@ -17,7 +17,8 @@ import (
 // wire is the innermost interceptor: it sees everything that is sent, retransmissions too, just before encryption.
 type wire struct {
 	interceptor.NoOp
-	log *sentLog
+	log    *sentLog
+	claims claims
 
 	mu     sync.Mutex // guards what follows
 	road   *road
@@ -71,11 +72,32 @@ func (w *wire) BindRTCPWriter(next interceptor.RTCPWriter) interceptor.RTCPWrite
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		w.claims.note(sr, time.Now())
 		if at, arrives := w.road.report(time.Now(), w.kinds[sr.SSRC]); arrives && !w.closed {
 			w.queue.add(at, func() { _, _ = next.Write(packets, a) })
 			w.ring()
 		}
 		return 0, nil
+	})
+}
+
+// BindRTCPReader implements interceptor.Interceptor: what comes back of sender reports is told to the other interceptors by
+// the clock that they read.
+func (w *wire) BindRTCPReader(next interceptor.RTCPReader) interceptor.RTCPReader {
+	return interceptor.RTCPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
+		n, a, err := next.Read(b, a)
+		if err != nil {
+			return n, a, err
+		}
+		if a == nil {
+			a = interceptor.Attributes{}
+		}
+		packets, err := a.GetRTCPPackets(b[:n]) // and what was parsed stays with the attributes
+		if err != nil {
+			return n, a, err
+		}
+		w.claims.correct(packets)
+		return n, a, nil
 	})
 }
 

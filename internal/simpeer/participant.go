@@ -345,6 +345,27 @@ func newPeerConnection(c *cable, w *wire, r Reach) (*webrtc.PeerConnection, erro
 	if err := errors.Join(engine.RegisterCodec(video, webrtc.RTPCodecTypeVideo), engine.RegisterCodec(audio, webrtc.RTPCodecTypeAudio)); err != nil {
 		return nil, fmt.Errorf("register codecs: %w", err)
 	}
+	registry, err := newInterceptors(w)
+	if err != nil {
+		return nil, err
+	}
+	settings := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}}
+	settings.SetNet(c)
+	settings.SetSRTPReplayProtectionWindow(1024) // what comes again may come late
+	settings.SetICETimeouts(5*time.Second, 20*time.Second, 2*time.Second)
+	if err := r.shape(&settings); err != nil {
+		return nil, err
+	}
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings))
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		return nil, fmt.Errorf("new connection: %w", err)
+	}
+	return pc, nil
+}
+
+// newInterceptors registers what stands between the tracks and the network.
+func newInterceptors(w *wire) (*interceptor.Registry, error) {
 	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(20*time.Millisecond), nack.GeneratorMaxNacksPerPacket(10))
 	if err != nil {
 		return nil, fmt.Errorf("nack generator: %w", err)
@@ -362,20 +383,7 @@ func newPeerConnection(c *cable, w *wire, r Reach) (*webrtc.PeerConnection, erro
 	registry.Add(responder)
 	registry.Add(generator)
 	registry.Add(reports)
-
-	settings := webrtc.SettingEngine{LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled}}
-	settings.SetNet(c)
-	settings.SetSRTPReplayProtectionWindow(1024) // what comes again may come late
-	settings.SetICETimeouts(5*time.Second, 20*time.Second, 2*time.Second)
-	if err := r.shape(&settings); err != nil {
-		return nil, err
-	}
-	api := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings))
-	pc, err := api.NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
-		return nil, fmt.Errorf("new connection: %w", err)
-	}
-	return pc, nil
+	return registry, nil
 }
 
 // addTracks gives the connection what the participant sends.
