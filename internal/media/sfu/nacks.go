@@ -17,7 +17,7 @@ const (
 	askUntil = 600 * time.Millisecond
 	// askTogether is by how much a question may come early to go along with another.
 	askTogether = 5 * time.Millisecond
-	// Distance between two questions for the same packet: a quarter more than a round trip, within these bounds.
+	// Distance from the first question for a packet to the second: a quarter more than a round trip, within these bounds.
 	askSoonest, askLatest = 40 * time.Millisecond, 250 * time.Millisecond
 	// firstRTT is what a round trip is taken for before anything was measured.
 	firstRTT = 80 * time.Millisecond
@@ -26,8 +26,9 @@ const (
 	maxMissing = 256
 )
 
-// nacks asks the publisher of one stream for the packets that did not come: a few times, at the distance of its round
-// trips, and not any more once a packet is there. pion's generator asks at a fixed distance whatever the round trip is.
+// nacks asks the publisher of one stream for the packets that did not come: a few times, over all the time in which an
+// answer is of use, and not any more once a packet is there. pion's generator asks at a fixed distance whatever the round
+// trip is.
 type nacks struct {
 	send func(numbers []uint16) // asks; called without the lock
 	rtt  func() time.Duration   // of the connection, 0 if unknown
@@ -83,7 +84,7 @@ func (n *nacks) arrived(number int64) {
 // the first: too long a distance asks late now and then, too short a one asks for ever for what is on its way. It rises
 // faster than it falls, because what was merely overtaken looks like a quick answer.
 func (n *nacks) measureLocked(m missed, at time.Time) {
-	if m.asked == 0 {
+	if m.asked == 0 || m.asked == maxAsks {
 		return
 	}
 	trip := at.Sub(m.first)
@@ -113,7 +114,6 @@ func (n *nacks) ask() {
 		return
 	}
 	trip := n.tripLocked()
-	again := min(max(trip*5/4+askFirst, askSoonest), askLatest)
 	var numbers []uint16
 	kept := n.missing[:0]
 	for _, m := range n.missing {
@@ -128,7 +128,7 @@ func (n *nacks) ask() {
 			m.first = now
 		}
 		m.asked++
-		m.due = now.Add(again)
+		m.due = now.Add(m.wait(now, trip))
 		kept = append(kept, m)
 		numbers = append(numbers, uint16(m.number))
 	}
@@ -137,6 +137,24 @@ func (n *nacks) ask() {
 	n.mu.Unlock()
 	if len(numbers) > 0 {
 		n.send(numbers)
+	}
+}
+
+// wait is how long after a question at now the next one is due. The second comes as soon as the answer to the first could
+// have, for the sake of those who watch. If that was lost too, something lasts: a stall of the network, or a publisher who
+// does not repeat a packet twice within the round trip that it knows, which for a browser is the mean of the whole call
+// (libwebrtc, RtpPacketHistory::VerifyRtt). So the third one waits twice as long, and the last one as long as an answer
+// is of use.
+func (m missed) wait(now time.Time, trip time.Duration) time.Duration {
+	distance := min(max(trip*5/4+askFirst, askSoonest), askLatest)
+	left := m.since.Add(askUntil - trip*5/4 - askFirst).Sub(now) // until it is too late for an answer, with some to spare
+	switch m.asked {
+	case maxAsks - 2:
+		return max(distance, min(2*distance, left/2)) // two are to come
+	case maxAsks - 1:
+		return max(distance, left)
+	default:
+		return distance
 	}
 }
 

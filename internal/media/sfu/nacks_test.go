@@ -56,7 +56,7 @@ func TestLostPacketsAreAskedForAFewTimesOnly(t *testing.T) {
 			n.advanced(6, 9)
 			time.Sleep(65 * ms)
 			n.arrived(7)
-		}, []question{{10 * ms, []uint16{7, 8}}, {82500 * time.Microsecond, []uint16{8}}, {156562500 * time.Nanosecond, []uint16{8}}, {230625 * time.Microsecond, []uint16{8}}}},
+		}, []question{{10 * ms, []uint16{7, 8}}, {82500 * time.Microsecond, []uint16{8}}, {230625 * time.Microsecond, []uint16{8}}, {525937500 * time.Nanosecond, []uint16{8}}}},
 		{"the distance is that of the round trip", 150 * ms, func(n *nacks) { n.advanced(6, 8) }, []question{
 			{10 * ms, []uint16{7}}, {207500 * time.Microsecond, []uint16{7}}, {405 * ms, []uint16{7}},
 		}},
@@ -77,6 +77,50 @@ func TestLostPacketsAreAskedForAFewTimesOnly(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if d := cmp.Diff(tt.want, asking(t, tt.trip, tt.script)); d != "" {
 				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestAPacketComesThoughItsFirstRepetitionIsLost has a publisher who repeats a packet unless it did so a moment ago, and a
+// network that loses what is repeated in the beginning.
+func TestAPacketComesThoughItsFirstRepetitionIsLost(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		trip          time.Duration
+		apart, outage time.Duration
+		most          int // questions
+	}{
+		{"only the first repetition is lost", 40 * ms, 0, 20 * ms, 2},
+		{"the network is away for 150 ms", 40 * ms, 0, 150 * ms, 3},
+		{"the network is away for 400 ms", 40 * ms, 0, 400 * ms, 4},
+		{"the publisher believes in a round trip of 150 ms", 40 * ms, 155 * ms, 20 * ms, 3},
+		{"the publisher believes in a round trip of 400 ms", 40 * ms, 405 * ms, 20 * ms, 4},
+		{"the way is short, and the publisher believes in a round trip of 500 ms", 2 * ms, 505 * ms, 20 * ms, 4},
+		{"the way is long, and the publisher believes in a round trip of 300 ms", 100 * ms, 305 * ms, 20 * ms, 4},
+		{"the way is very long, and the publisher believes in a round trip of 250 ms", 150 * ms, 255 * ms, 20 * ms, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var came, repeated time.Duration
+			asked := asking(t, tt.trip, func(n *nacks) {
+				began, ask := time.Now(), n.send
+				n.send = func(numbers []uint16) {
+					ask(numbers)
+					at := time.Since(began) + tt.trip/2 // when the publisher hears of it
+					if repeated > 0 && at-repeated < tt.apart {
+						return
+					}
+					if repeated = at; at > tt.outage+tt.trip/2 {
+						time.AfterFunc(tt.trip, func() { came = time.Since(began); n.arrived(7) })
+					}
+				}
+				n.advanced(6, 8)
+			})
+			if came == 0 || came > askUntil {
+				t.Errorf("it came after %v, want within %v; questions: %v", came, askUntil, asked)
+			}
+			if len(asked) > tt.most {
+				t.Errorf("it was asked for %d times, want at most %d: %v", len(asked), tt.most, asked)
 			}
 		})
 	}
