@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"consilium/internal/auth"
+	"consilium/internal/consultation"
 	"consilium/internal/store"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -35,6 +36,8 @@ type archiveSummary struct {
 	ManifestURL string  `json:"manifestUrl" doc:"Empty until it is ready."`
 	Bytes       int64   `json:"bytes,omitempty"`
 	Code        string  `json:"code,omitempty" doc:"Why it failed."`
+
+	Unverified []string `json:"unverified,omitempty" doc:"Of a ready one: the checks that could not be made. What was found wrong fails it instead."`
 }
 
 // summariseArchive adds the progress of the rendering, which is nowhere on record, to what the read model knows.
@@ -72,7 +75,15 @@ func (s *Server) archives(ctx context.Context, in *struct {
 	}
 	out := &struct{ Body []archiveSummary }{Body: []archiveSummary{}}
 	for _, a := range versions {
-		out.Body = append(out.Body, s.summariseArchive(ctx, in.ID, a))
+		one := s.summariseArchive(ctx, in.ID, a)
+		if a.State == store.ArchiveReady {
+			rendered, err := s.rendered(ctx, in.ID, a.Version)
+			if err != nil {
+				return nil, s.fail(err)
+			}
+			one.Unverified = rendered.Unverified
+		}
+		out.Body = append(out.Body, one)
 	}
 	return out, nil
 }
@@ -86,8 +97,10 @@ type requested struct {
 func (s *Server) requestArchive(ctx context.Context, in *struct {
 	ID   string `path:"id"`
 	Body *struct {
-		Layout  string `json:"layout,omitempty" enum:"grid,"`
+		Layout  string `json:"layout,omitempty" enum:"grid,speaker," doc:"What is left out is as in the version before."`
 		Profile string `json:"profile,omitempty" enum:"standard,fast,audio,"`
+		Stamp   *bool  `json:"stamp,omitempty" doc:"Date and time of day stand in the picture."`
+		Voices  *bool  `json:"voices,omitempty" doc:"The sound of each participant also lies in a file of its own, as long as the archive: voice-PARTICIPANT.m4a."`
 	}
 },
 ) (*requested, error) {
@@ -95,11 +108,11 @@ func (s *Server) requestArchive(ctx context.Context, in *struct {
 	if err := who.may(auth.RequestArchive, in.ID, ""); err != nil {
 		return nil, s.fail(err)
 	}
-	var layout, profile string
-	if in.Body != nil {
-		layout, profile = in.Body.Layout, in.Body.Profile
+	var cmd consultation.RequestArchive
+	if b := in.Body; b != nil {
+		cmd = consultation.RequestArchive{Layout: b.Layout, Profile: b.Profile, Stamp: b.Stamp, Voices: b.Voices}
 	}
-	version, at, err := s.deps.Manager.RequestArchive(ctx, in.ID, who.actor(), layout, profile)
+	version, at, err := s.deps.Manager.RequestArchive(ctx, in.ID, who.actor(), cmd)
 	if err != nil {
 		return nil, s.fail(err)
 	}

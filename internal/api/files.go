@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"consilium/internal/auth"
@@ -27,6 +28,17 @@ var archiveFiles = map[string]string{
 	"thumbnails.jpg": "image/jpeg",
 	"peaks.json":     "application/json",
 	failureFile:      "text/plain; charset=utf-8",
+}
+
+// mediaTypeOf finds the media type of a file of an archive, empty when there is no such file. Beside the files that every
+// version may have there is one for each participant's voice, where that was ordered.
+func mediaTypeOf(file string) string {
+	if participant, ok := strings.CutPrefix(file, "voice-"); ok {
+		if id, ok := strings.CutSuffix(participant, ".m4a"); ok && events.ValidID(id) {
+			return "audio/mp4"
+		}
+	}
+	return archiveFiles[file]
 }
 
 // failureFile is what is known of a version that failed; no other file of it exists.
@@ -62,9 +74,9 @@ func (s *Server) serveArchiveFile(w http.ResponseWriter, r *http.Request) error 
 	if err := who.may(actionFor(file), id, ""); err != nil {
 		return err
 	}
-	mediaType, ok := archiveFiles[file]
+	mediaType := mediaTypeOf(file)
 	version, err := strconv.Atoi(r.PathValue("version"))
-	if !ok || err != nil || version < 1 || !events.ValidID(id) {
+	if mediaType == "" || err != nil || version < 1 || !events.ValidID(id) {
 		return blob.ErrNotFound
 	}
 	if actionFor(file) == auth.ViewArchive {

@@ -161,14 +161,13 @@ func (m *Manager) storeSheet(ctx context.Context, id string, roles map[string]st
 	return events.Blob{Key: key, SHA256: sum}, nil
 }
 
-// RequestArchive orders one more version of the archive, with the names of today.
-func (m *Manager) RequestArchive(ctx context.Context, id, actor, layout, profile string) (int, events.Version, error) {
+// RequestArchive orders one more version of the archive, with the names of today: the sheet of cmd is not looked at.
+func (m *Manager) RequestArchive(ctx context.Context, id, actor string, cmd consultation.RequestArchive) (int, events.Version, error) {
 	history, err := events.ReadAll(ctx, m.deps.Log, id)
 	if err != nil {
 		return 0, events.Version{}, fmt.Errorf("read consultation %s: %w", id, err)
 	}
 	state := consultation.Fold(history)
-	cmd := consultation.RequestArchive{Layout: layout, Profile: profile}
 	if _, err := consultation.Decide(state, cmd, m.deps.Now()); err != nil {
 		return 0, events.Version{}, err
 	}
@@ -314,7 +313,7 @@ func (m *Manager) orderOnce(id string) bool {
 		if !hasLateSegment(history) {
 			return false
 		}
-		_, _, err = m.RequestArchive(m.life, id, "", "", "")
+		_, _, err = m.RequestArchive(m.life, id, "", consultation.RequestArchive{})
 	}
 	if err != nil && !errors.Is(err, consultation.ErrArchivePending) && m.life.Err() == nil {
 		m.deps.Logger.Error("archive with a late segment is not ordered yet", "consultation", id, "error", err)

@@ -275,6 +275,14 @@ func TestArchivesAreOrderedOneAfterAnother(t *testing.T) {
 	if got.Version != 2 || got.Profile != ProfileFast || got.Layout != "grid" {
 		t.Fatalf("second version ordered as %+v", got)
 	}
+	yes, no := true, false
+	s.fact("", events.ArchiveFailed{Version: 2, Code: "FFMPEG-MISSING"})
+	s.must(RequestArchive{Layout: "speaker", Stamp: &yes, Voices: &yes})
+	s.fact("", events.ArchiveFailed{Version: 3, Code: "FFMPEG-MISSING"})
+	s.must(RequestArchive{Voices: &no})
+	if got := s.state().Archives()[3].Request; got.Layout != "speaker" || got.Profile != ProfileFast || !got.Stamp || got.Voices {
+		t.Fatalf("what is not said is not as in the version before: %+v", got)
+	}
 }
 
 func TestInvitations(t *testing.T) {

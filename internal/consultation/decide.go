@@ -403,6 +403,7 @@ const (
 // RequestArchive orders one more version of the archive.
 type RequestArchive struct {
 	Layout, Profile string // empty: as the version before
+	Stamp, Voices   *bool  // nil: as the version before
 	Sheet           events.Blob
 }
 
@@ -425,6 +426,13 @@ func (c RequestArchive) decide(s *State, _ time.Time) ([]Change, error) {
 	}
 	if r.Profile == "" {
 		r.Profile = last.Request.Profile
+	}
+	r.Stamp, r.Voices = last.Request.Stamp, last.Request.Voices
+	if c.Stamp != nil {
+		r.Stamp = *c.Stamp
+	}
+	if c.Voices != nil {
+		r.Voices = *c.Voices
 	}
 	return []Change{{Event: r}}, nil
 }

@@ -428,6 +428,8 @@ type ArchiveRendered struct {
 	SHA256         string `json:"sha256"`
 	ManifestSHA256 string `json:"manifest_sha256"`
 	DurationMS     int64  `json:"duration_ms"`
+	// Unverified are the checks that could not be made, as codes; what was found wrong fails the archive instead.
+	Unverified []string `json:"unverified,omitempty"`
 }
 
 // ArchiveFailed says that the archive could not be made. Code is stable; Detail points at what the tools said.

@@ -88,13 +88,13 @@ var examples = []Event{
 		SHA256: sum, LostBytes: 812,
 	},
 	ArchiveRequested{
-		Version: 1, ThroughSeq: 214, Layout: "grid", Profile: "720p30",
+		Version: 1, ThroughSeq: 214, Layout: "grid", Profile: "720p30", Stamp: true, Voices: true,
 		Sheet: Blob{Key: "sheets/019ab000-0000-7000-8000-000000000001/" + sum + ".json", SHA256: sum},
 	},
 	ArchiveStarted{Version: 1},
 	ArchiveRendered{
 		Version: 1, Key: "c/019ab000-0000-7000-8000-000000000001/archives/1/archive.mp4", Bytes: 48000000, SHA256: sum,
-		ManifestSHA256: other, DurationMS: 61000,
+		ManifestSHA256: other, DurationMS: 61000, Unverified: []string{"keyframes", "times"},
 	},
 	ArchiveFailed{Version: 1, Code: "FFMPEG-MISSING", Detail: &Blob{Key: "c/019ab000-0000-7000-8000-000000000001/archives/1/failure.txt", SHA256: sum}},
 	AccessOpened{Purpose: "audit", Version: 1},

@@ -44,6 +44,8 @@ export interface ArchiveSummary {
   /** What is being done while it is rendered. */
   stage?: string;
   state: "queued" | "rendering" | "ready" | "failed";
+  /** Of a ready one: the checks that could not be made. What was found wrong fails it instead. */
+  unverified?: string[];
   version: number;
   /** Empty until it is ready. */
   videoUrl: string;
@@ -245,8 +247,13 @@ export interface ReportWatchedRequest {
 }
 
 export interface RequestArchiveRequest {
-  layout?: "grid" | "";
+  /** What is left out is as in the version before. */
+  layout?: "grid" | "speaker" | "";
   profile?: "standard" | "fast" | "audio" | "";
+  /** Date and time of day stand in the picture. */
+  stamp?: boolean;
+  /** The sound of each participant also lies in a file of its own, as long as the archive: voice-PARTICIPANT.m4a. */
+  voices?: boolean;
 }
 
 export interface RequestedBody {
