@@ -281,7 +281,7 @@ func (j *job) shiftsOf(t timeline.Track) shifts {
 	before := 0.0
 	for _, c := range t.Clips {
 		before = follow(before, phase(j.footage(c.Segment).moments(c)))
-		all = append(all, shift{c.StartNS, before})
+		all = append(all, shift{c.StartNS, c.EndNS, before})
 	}
 	return all
 }

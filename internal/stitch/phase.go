@@ -43,10 +43,10 @@ func follow(before, p float64) float64 {
 	return p
 }
 
-// shift moves what a participant recorded from a moment of the archive on.
+// shift moves what a participant recorded in a stretch of the archive.
 type shift struct {
-	from  int64   // nanoseconds of archive time
-	phase float64 // output frames; what was recorded at t is shown at t minus that
+	from, to int64   // nanoseconds of archive time: the clip's
+	phase    float64 // output frames; what was recorded at t is shown at t minus that
 }
 
 // shifts of one participant's camera, by time.
@@ -59,6 +59,18 @@ func (s shifts) at(ns int64) float64 {
 	}
 	i := sort.Search(len(s), func(i int) bool { return s[i].from > ns })
 	return s[max(0, i-1)].phase
+}
+
+// most is the phase that holds for the longest part of a stretch; where there is no picture in it, the one at its begin.
+// Who comes back is often heard before they are seen, and then belongs to the picture that comes, not to the one before.
+func (s shifts) most(from, to int64) float64 {
+	best, longest := s.at(from), int64(0)
+	for _, one := range s {
+		if both := min(one.to, to) - max(one.from, from); both > longest {
+			best, longest = one.phase, both
+		}
+	}
+	return best
 }
 
 // nanoseconds is a phase as a time.

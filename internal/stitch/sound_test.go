@@ -55,13 +55,19 @@ func TestRuns(t *testing.T) {
 		{
 			"sound follows the phase of the picture",
 			[]timeline.Clip{clip("a", 1000, 2000, 0, 1)},
-			shifts{{0, 0.3}},
+			shifts{{from: 0, phase: 0.3}},
 			[][]knot{{{47520, 0}, {95520, 48000}}},
+		},
+		{
+			"who is heard before they are seen again belongs to the picture that comes",
+			[]timeline.Clip{clip("a", 0, 1000, 0, 1), clip("b", 2000, 3000, 0, 1)},
+			shifts{{0, 1100 * ms, 0.3}, {2100 * ms, 3000 * ms, -0.3}},
+			[][]knot{{{-480, 0}, {47520, 48000}}, {{96480, 0}, {144480, 48000}}},
 		},
 		{
 			"a phase is not made up for within a second",
 			[]timeline.Clip{clip("a", 0, 1000, 0, 1), clip("b", 1000, 2000, 0, 1)},
-			shifts{{0, 0}, {1000 * ms, 0.5}},
+			shifts{{0, 1000 * ms, 0}, {1000 * ms, 2000 * ms, 0.5}},
 			[][]knot{{{0, 0}, {48000, 48000}, {96000, 96000}}},
 		},
 	}

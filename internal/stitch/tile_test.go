@@ -139,7 +139,7 @@ func TestCutTile(t *testing.T) {
 			"the phase of the camera is taken off",
 			map[string]footage{"x": film([]int{0}, 0, 40, 60, 105)},
 			[]timeline.Clip{clip("x", 1016, 1200, 0)},
-			shifts{{1016 * ms, 0.48}},
+			shifts{{from: 1016 * ms, phase: 0.48}},
 			30, 4,
 			"a:0 b:1 c:2 d:3",
 		},
@@ -269,7 +269,7 @@ func TestPhase(t *testing.T) {
 	if got := follow(0.54, -0.40); got != -0.40 {
 		t.Errorf("a phase that wandered too far stays at %v", got)
 	}
-	s := shifts{{100, 0.1}, {200, 0.2}}
+	s := shifts{{from: 100, phase: 0.1}, {from: 200, phase: 0.2}}
 	for at, want := range map[int64]float64{0: 0.1, 100: 0.1, 199: 0.1, 200: 0.2, 1 << 40: 0.2} {
 		if got := s.at(at); got != want {
 			t.Errorf("at %d: %v, want %v", at, got, want)

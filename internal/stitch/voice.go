@@ -56,7 +56,7 @@ func runsOf(clips []timeline.Clip, source func(segment string) recording, phases
 			joined = joins(last, clip, all[len(all)-1], begin.at, base)
 		}
 		if !joined || samples(clip.StartNS-last.StartNS) >= shortestSteering {
-			phase = phases.at(clip.StartNS)
+			phase = phases.most(clip.StartNS, clip.EndNS)
 		}
 		begin.at = samples(clip.StartNS) - samplesOf(phase)
 		if joined {
