@@ -35,8 +35,14 @@ export type Storage = api.StorageSummary;
 export type StorageLevel = Storage["level"];
 export type StoragePlace = api.StoragePlace;
 
-/** The part of a timeline that places events in the video. */
-export type Timeline = Partial<Pick<api.Timeline, "startTime" | "durationNs" | "markers">>;
+/** What the archive shows, and where events stand in it. */
+export type Timeline = Partial<Pick<api.Timeline, "startTime" | "durationNs" | "markers">> & {
+  participants?: TimelineParticipant[];
+};
+
+export type TimelineParticipant = Only<Omit<api.Participant, "tracks">, "id"> & {
+  tracks?: (Pick<api.Track, "source" | "gaps"> & { clips: api.Interval[] })[];
+};
 
 /** A stored event (docs/events.md). */
 export type StoredEvent = Pick<api.Envelope, "id" | "seq" | "type" | "time" | "participant" | "actor"> & {

@@ -7,9 +7,10 @@ export type Place = number | "before" | "after" | undefined;
 
 /** Places events by the timeline's markers where it has one, otherwise by the conference clock. */
 export class Placing {
-  #start: number;
-  #end: number;
-  #markers = new Map<number, number>();
+  readonly #start: number;
+  readonly #end: number;
+  readonly #markers = new Map<number, number>();
+  #first = Number.NaN; // clock of the first event that was placed, where there is no video
 
   constructor(timeline: Timeline | undefined) {
     const start = Date.parse(timeline?.startTime ?? "");
@@ -24,6 +25,22 @@ export class Placing {
     if (!Number.isFinite(at)) return undefined;
     if (at < 0) return "before";
     return at > this.#end ? "after" : at;
+  }
+
+  /** Milliseconds from the video's start also for what lies outside of it; without a video, from the first event. */
+  at(event: StoredEvent): number {
+    const clock = this.moment(event.time);
+    const marker = this.#markers.get(event.seq);
+    // Markers of what lies outside stand at the edges; the clock knows better there.
+    return marker !== undefined && clock >= 0 && clock <= this.#end ? marker : clock;
+  }
+
+  /** The same for a time of the conference clock. */
+  moment(time: string): number {
+    const clock = Date.parse(time);
+    if (!Number.isNaN(this.#start)) return clock - this.#start;
+    if (Number.isNaN(this.#first)) this.#first = clock;
+    return clock - this.#first;
   }
 }
 

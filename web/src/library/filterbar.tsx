@@ -39,7 +39,13 @@ export function FilterBar({ library, search, into }: FilterBarProps) {
       </label>
       <label class="field">
         <span>{t("list.filter.person")}</span>
-        <input type="search" value={filters.person} onInput={words("person")} onKeyDown={keys} />
+        <input
+          type="search"
+          data-set={filters.person !== ""}
+          value={filters.person}
+          onInput={words("person")}
+          onKeyDown={keys}
+        />
       </label>
       <Day library={library} name="from" />
       <Day library={library} name="to" />
@@ -68,6 +74,7 @@ function Day({ library, name }: { library: Library; name: "from" | "to" }) {
       <input
         type="date"
         max="9999-12-31"
+        data-set={library.filters.value[name] !== ""}
         value={library.filters.value[name]}
         onChange={(event) => library.ask({ [name]: event.currentTarget.value }, 0)}
       />
