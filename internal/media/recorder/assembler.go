@@ -28,6 +28,7 @@ const maxFramePackets = 4096
 type assembler struct {
 	codec   media.Codec
 	packets []*rtp.Packet
+	parts   [][]byte // VP8 and VP9: the bytes of the frame in each packet
 	rtp     int64
 	vp8     codecs.VP8Packet
 	vp9     codecs.VP9Packet
@@ -55,9 +56,9 @@ func (a *assembler) push(e entry) (frame, outcome) {
 		return frame{}, brokenFrame
 	}
 	if !inFrame {
-		a.rtp, a.head = e.rtp, a.head[:0]
+		a.rtp, a.head, a.parts = e.rtp, a.head[:0], a.parts[:0]
 	}
-	a.packets = append(a.packets, e.packet)
+	a.packets, a.parts = append(a.packets, e.packet), append(a.parts, payload)
 	if len(a.head) < headSize {
 		a.head = append(a.head, payload[:min(len(payload), headSize)]...)
 	}
@@ -81,7 +82,7 @@ func (a *assembler) finish(f frame) (frame, outcome) {
 		if err != nil {
 			return f, brokenFrame
 		}
-		head = unit
+		head, a.parts = unit, append(a.parts[:0], temporalDelimiter, unit)
 	case media.H264:
 		unit, err := a.h264.unit(f.packets)
 		if err != nil {
@@ -90,16 +91,23 @@ func (a *assembler) finish(f frame) (frame, outcome) {
 		if unit == nil { // parameter sets alone are no frame
 			return f, partOfFrame
 		}
-		f.data, head = unit, unit
+		head, a.parts = unit, append(a.parts[:0], unit)
 	case media.VP8, media.VP9, media.Opus:
+		if len(head) == 0 { // there is no frame without bytes
+			return f, brokenFrame
+		}
 	}
+	f.parts = a.parts
 	f.key, f.width, f.height = media.Keyframe(a.codec, head)
 	f.key = f.key && a.announced(f.packets[0].Payload, head)
 	return f, wholeFrame
 }
 
-// announced says whether the packets of a keyframe call it one too. pion's IVF writer believes nothing else, and would
-// leave out a part of the first frame.
+// temporalDelimiter is the OBU that begins each temporal unit in a file and is never sent (AV1 RTP §5).
+var temporalDelimiter = []byte{byte(obu.OBUTemporalDelimiter)<<3 | 0x02, 0}
+
+// announced says whether the packets of a keyframe call it one too: one of both is wrong otherwise, and a file does not
+// begin with what may not decode.
 func (a *assembler) announced(payload, head []byte) bool {
 	switch a.codec {
 	case media.VP9:

@@ -80,6 +80,13 @@ func (a *audio) cut(reason, next string, now time.Time) {
 	a.placed = false
 }
 
+// unwritten takes back what the disk did not take in the end.
+func (a *audio) unwritten(since time.Time) {
+	if a.failed.IsZero() || since.Before(a.failed) {
+		a.failed = since
+	}
+}
+
 // close reports the time in which nothing could be written.
 func (a *audio) close(now time.Time) {
 	if !a.failed.IsZero() {

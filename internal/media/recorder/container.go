@@ -1,14 +1,10 @@
 package recorder
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4/pkg/media/ivfwriter"
 
 	"consilium/internal/media"
 )
@@ -19,7 +15,7 @@ type frame struct {
 	arrival time.Time // of its last packet
 	// Video:
 	packets       []*rtp.Packet // in order, without padding; valid until the next packet is looked at
-	data          []byte        // H.264 only: the access unit as Annex B
+	parts         [][]byte      // its bytes as they are stored, to be joined; valid as long
 	key           bool
 	width, height int
 	// Audio:
@@ -27,24 +23,20 @@ type frame struct {
 	samples int // at 48 kHz
 }
 
-// frameWriter writes the frames of one segment into its container. Close completes the container and leaves the file
-// open.
+// frameWriter writes the frames of one segment into its container. Close completes the container; what it gathers for
+// that is flushed by the caller.
 type frameWriter interface {
 	WriteFrame(f frame) error
 	Close() error
 }
 
 // newFrameWriter begins the container for a segment that starts with frame first.
-func newFrameWriter(f *os.File, s media.Segment, first frame) (frameWriter, error) {
-	switch s.Codec {
-	case media.Opus:
-		w, err := media.NewOggWriter(f, s.SSRC)
+func newFrameWriter(out *gathered, s media.Segment, first frame) (frameWriter, error) {
+	if s.Codec == media.Opus {
+		w, err := media.NewOggWriter(out, s.SSRC)
 		return oggFrames{w}, err
-	case media.H264:
-		return newH264Frames(f, first)
-	default:
-		return newIVFFrames(f, s.Codec, first)
 	}
+	return newIVFFrames(out, s.Codec, first), nil
 }
 
 // oggFrames writes Opus.
@@ -54,89 +46,76 @@ func (o oggFrames) WriteFrame(f frame) error {
 	return o.WritePacket(f.payload, f.samples)
 }
 
-// ivfBuffer gathers the small writes of one frame; larger frames go through in several.
-const ivfBuffer = 16 << 10
-
-// ivfFrames writes VP8, VP9 and AV1 with pion's IVF writer. That is right only because it gets whole frames that begin
-// with a keyframe, in order and once each (it looks at no sequence number), the true size, and the options that make its
-// pts the RTP time since the first frame. It writes a frame's header and its bytes apart: they are gathered here, so that
-// a frame is one write.
+// ivfFrames writes video. The pts of a frame is its RTP time since the first one.
 type ivfFrames struct {
-	out *ivfSink
-	ivf *ivfwriter.IVFWriter
+	out    *gathered
+	origin int64
+	frames int64
 }
 
-func newIVFFrames(f *os.File, c media.Codec, first frame) (*ivfFrames, error) {
-	out := &ivfSink{file: f, Writer: bufio.NewWriterSize(f, ivfBuffer)}
-	ivf, err := ivfwriter.NewWith(out,
-		ivfwriter.WithCodec("video/"+string(c)),
-		ivfwriter.WithFrameRate(1, c.ClockRate()),
-		ivfwriter.WithDirectPTS(),
-		ivfwriter.WithWidthAndHeight(uint16(first.width), uint16(first.height)))
-	if err != nil {
-		return nil, fmt.Errorf("begin IVF file: %w", err)
-	}
-	return &ivfFrames{out: out, ivf: ivf}, nil
+func newIVFFrames(out *gathered, c media.Codec, first frame) *ivfFrames {
+	out.buf = media.AppendIVFHeader(out.buf, media.IVFHeader{
+		Codec: c, Width: first.width, Height: first.height, Den: c.ClockRate(), Num: 1,
+	})
+	return &ivfFrames{out: out, origin: first.rtp}
 }
 
 func (w *ivfFrames) WriteFrame(f frame) error {
-	for _, p := range f.packets {
-		if err := w.ivf.WriteRTP(p); err != nil {
-			return fmt.Errorf("write IVF frame: %w", err)
-		}
+	length := 0
+	for _, p := range f.parts {
+		length += len(p)
 	}
-	return w.out.Flush()
+	w.out.buf = media.AppendIVFFrameHeader(w.out.buf, length, f.rtp-w.origin)
+	for _, p := range f.parts {
+		w.out.buf = append(w.out.buf, p...)
+	}
+	w.frames++
+	return nil
 }
 
 // Close writes the true frame count into the header.
 func (w *ivfFrames) Close() error {
-	if err := w.ivf.Close(); err != nil {
-		return fmt.Errorf("complete IVF file: %w", err)
-	}
-	return w.out.Flush()
+	return media.SetIVFFrames(w.out.file, w.frames)
 }
 
-// ivfSink is what pion's writer writes to. It has no Close, so that the file stays open to be synced.
-type ivfSink struct {
-	*bufio.Writer
-	file *os.File
-}
-
-// Seek lets pion's writer go back to the frame count in the header.
-func (s *ivfSink) Seek(offset int64, whence int) (int64, error) {
-	if err := s.Flush(); err != nil {
-		return 0, err
-	}
-	return s.file.Seek(offset, whence)
-}
-
-var _ io.WriteSeeker = (*ivfSink)(nil)
-
-// h264Frames writes H.264, which pion's writer does not know.
-type h264Frames struct {
+// gathered is a file to which frames are appended in memory first, so that those of a while are one system call. What
+// is in memory is lost when the process is killed, so it is flushed whenever the recorder has done what there was to do.
+type gathered struct {
 	file   *os.File
-	origin int64
-	frames int64
-	buf    []byte
+	buf    []byte // whole frames or pages
+	length int64  // of the file
+	err    error  // of the first write that failed: what stands in the file behind length is not known then
 }
 
-func newH264Frames(f *os.File, first frame) (*h264Frames, error) {
-	w := &h264Frames{file: f, origin: first.rtp}
-	w.buf = media.AppendIVFHeader(nil, media.IVFHeader{
-		Codec: media.H264, Width: first.width, Height: first.height, Den: media.H264.ClockRate(), Num: 1,
-	})
-	_, err := f.Write(w.buf)
-	return w, err
+const (
+	// gatherLimit is how many bytes are gathered: more than a track of 2 Mbit/s sends within batchWindow.
+	gatherLimit = 64 << 10
+	// gatherKept is how large a buffer may be that is kept for what comes.
+	gatherKept = 2 * gatherLimit
+)
+
+// Write gathers b. It never fails.
+func (g *gathered) Write(b []byte) (int, error) {
+	g.buf = append(g.buf, b...)
+	return len(b), nil
 }
 
-func (w *h264Frames) WriteFrame(f frame) error {
-	w.buf = media.AppendIVFFrameHeader(w.buf[:0], len(f.data), f.rtp-w.origin)
-	w.buf = append(w.buf, f.data...)
-	w.frames++
-	_, err := w.file.Write(w.buf)
+// waiting is how many bytes are not in the file yet.
+func (g *gathered) waiting() int { return len(g.buf) }
+
+// full says that it is time to flush.
+func (g *gathered) full() bool { return len(g.buf) >= gatherLimit }
+
+// flush writes what was gathered to the file. After an error it does nothing but return it again.
+func (g *gathered) flush() error {
+	if g.err != nil || len(g.buf) == 0 {
+		return g.err
+	}
+	n, err := g.file.Write(g.buf)
+	g.length += int64(n)
+	g.err = err
+	if g.buf = g.buf[:0]; cap(g.buf) > gatherKept {
+		g.buf = nil
+	}
 	return err
-}
-
-func (w *h264Frames) Close() error {
-	return media.SetIVFFrames(w.file, w.frames)
 }

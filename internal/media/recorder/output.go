@@ -22,7 +22,8 @@ type output struct {
 	metrics *metrics
 	bytes   *atomic.Int64
 
-	later func(func(*pipeline)) // has something done by the recorder's goroutine; nil where there is none
+	later     func(func(*pipeline)) // has something done by the recorder's goroutine; nil where there is none
+	unwritten func(since time.Time) // is told that the disk did not take what was written since then
 
 	now     time.Time // of what is being done; packets that waited are older
 	stream  *stream   // whose frames come
@@ -50,19 +51,36 @@ func (o *output) write(f frame) error {
 		o.fail("write segment", err, f.arrival)
 		return err
 	}
-	o.wrote()
+	if o.seg.out.full() {
+		return o.flush(f.arrival)
+	}
 	return nil
 }
 
-// wrote counts a frame and says once that the segment is open.
-func (o *output) wrote() {
-	o.metrics.frames.Inc()
-	if o.cfg.Syncer != nil {
-		o.cfg.Syncer.grew(o.seg.growing)
+// flush hands to the file system what was gathered since the last time, and says once that the segment is open.
+func (o *output) flush(now time.Time) error {
+	if o.seg == nil || o.seg.out.waiting() == 0 {
+		return nil
 	}
-	if !o.seg.opened && o.seg.landed() {
-		o.seg.opened = true
-		o.report(Opened{o.seg.Segment})
+	if err := o.seg.flush(); err != nil {
+		o.fail("write segment", err, now)
+		return err
+	}
+	o.landed()
+	return nil
+}
+
+// landed counts what is in the file.
+func (o *output) landed() {
+	seg := o.seg
+	o.metrics.frames.Add(float64(seg.Frames - seg.counted))
+	seg.counted = seg.Frames
+	if o.cfg.Syncer != nil {
+		o.cfg.Syncer.grew(seg.growing)
+	}
+	if !seg.opened && seg.landed() {
+		seg.opened = true
+		o.report(Opened{seg.Segment})
 	}
 }
 
@@ -93,7 +111,7 @@ func (o *output) open(f frame) error {
 	seg.growing = &growing{file: seg.file, synced: func(length int64, took time.Duration, err error) {
 		o.synced(seg, length, took, err)
 	}}
-	o.wrote()
+	o.landed()
 	return nil
 }
 
@@ -113,6 +131,9 @@ func (o *output) seal(now time.Time, reason, next string) {
 	path, err := seg.seal()
 	if err != nil {
 		o.failed("seal segment", err, now)
+		if seg.out.err != nil {
+			o.unwritten(seg.written)
+		}
 		if seg.Segment, path, err = salvage(seg.Segment, seg.dir); err != nil {
 			o.failed("salvage segment", err, now)
 			o.leave(seg)
@@ -122,6 +143,7 @@ func (o *output) seal(now time.Time, reason, next string) {
 			return
 		}
 	}
+	o.metrics.frames.Add(float64(max(0, seg.Frames-seg.counted)))
 	o.sealed(seg.Segment, path, seg.opened, seg.durable)
 }
 

@@ -26,6 +26,7 @@ const (
 // chain is what follows when packets are in order and on one clock.
 type chain interface {
 	packet(e entry)                        // the next one
+	unwritten(since time.Time)             // the disk did not take what was written since then
 	cut(reason, next string, at time.Time) // ends the segment; next is why another will be opened
 	close(now time.Time)                   // nothing will come until further notice
 }
@@ -78,12 +79,24 @@ func newPipeline(cfg Config, track Track, ask func(), report func(Report), logge
 	if track.Codec.Kind() == media.Audio {
 		p.order.window = cfg.ReorderAudio
 		p.chain = &audio{cfg: cfg, track: track, out: p.out, report: report}
+		p.out.unwritten = p.chain.unwritten
 		return p
 	}
 	p.order.window = cfg.ReorderVideo
 	p.vid = &video{cfg: cfg, track: track, out: p.out, report: report, ask: ask, frames: assembler{codec: track.Codec}}
 	p.chain = p.vid
+	p.out.unwritten = p.chain.unwritten
 	return p
+}
+
+// waits says whether there is nothing to write to yet, or nothing that could be written: what comes next decides.
+func (p *pipeline) waits() bool {
+	return p.out.seg == nil || p.vid != nil && !p.vid.open
+}
+
+// flush hands to the file system what was gathered.
+func (p *pipeline) flush(now time.Time) {
+	_ = p.out.flush(now) // what fails is logged, and is a gap
 }
 
 // packet takes one packet as it came from the network.

@@ -17,8 +17,9 @@ type item struct {
 // queue stands between the loop that reads packets from the network and the recorder's own goroutine. Packets are bounded,
 // orders are not: there are few, and none may be lost.
 //
-// A waiting goroutine is not woken for each packet but once for all that come within batchWindow: waking is what a
-// recorder would spend most of its time on otherwise, and nobody waits for a recorder.
+// A waiting goroutine is not woken for each packet but once for all that come within batchWindow, and all recorders of a
+// process are woken at the same moments: waking a processor that sleeps, and the scheduler with it, is what recording
+// would spend most of its time on otherwise, and nobody waits for a recorder.
 type queue struct {
 	wake  chan struct{} // something is urgent; capacity 1
 	batch *time.Timer   // fires when what is queued is to be taken; reset by push
@@ -28,6 +29,7 @@ type queue struct {
 	packets int // among items
 	limit   int
 	closed  bool
+	soon    bool    // packets are to be taken after soonWindow
 	lost    overrun // what was refused since the last packet that was taken
 }
 
@@ -37,8 +39,19 @@ type overrun struct {
 	from, to time.Time
 }
 
-// batchWindow is how long packets gather before they are looked at.
-const batchWindow = 50 * time.Millisecond
+// How long packets gather before they are looked at, at most.
+const (
+	batchWindow = 250 * time.Millisecond
+	// soonWindow is that while the recorder waits for something to begin with. What it asks the sender for then should
+	// not be late.
+	soonWindow = 50 * time.Millisecond
+)
+
+// untilBeat is the time to the next multiple of every, counted by the wall clock. It is longer than zero and at most
+// every; a clock that is set makes one of them shorter.
+func untilBeat(now time.Time, every time.Duration) time.Duration {
+	return every - time.Duration(now.UnixNano()%int64(every))
+}
 
 func newQueue(limit int) *queue {
 	q := &queue{wake: make(chan struct{}, 1), batch: time.NewTimer(time.Hour), limit: limit}
@@ -61,9 +74,7 @@ func (q *queue) push(p *rtp.Packet, at time.Time) bool {
 		q.lost.to = at
 		return false
 	}
-	if len(q.items) == 0 {
-		q.batch.Reset(batchWindow)
-	}
+	q.gatherLocked()
 	q.noteOverrunLocked()
 	q.items = append(q.items, item{packet: p, at: at})
 	q.packets++
@@ -71,6 +82,31 @@ func (q *queue) push(p *rtp.Packet, at time.Time) bool {
 		q.rouse()
 	}
 	return true
+}
+
+// gatherLocked has what comes first taken at the end of its window.
+func (q *queue) gatherLocked() {
+	if len(q.items) == 0 {
+		q.resetLocked()
+	}
+}
+
+func (q *queue) resetLocked() {
+	window := batchWindow
+	if q.soon {
+		window = soonWindow
+	}
+	q.batch.Reset(untilBeat(time.Now(), window))
+}
+
+// hurry says whether what comes, and what is there, is to be taken soon.
+func (q *queue) hurry(soon bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.soon = soon
+	if len(q.items) > 0 {
+		q.resetLocked()
+	}
 }
 
 // noteOverrunLocked puts what was refused into its place between the packets.
@@ -83,18 +119,33 @@ func (q *queue) noteOverrunLocked() {
 	q.items = append(q.items, item{order: func(p *pipeline) { p.overran(lost) }})
 }
 
-// order queues an order behind all packets so far, and has it carried out soon. It returns false when the queue is
+// order queues an order behind all packets so far, and has it carried out at once. It returns false when the queue is
 // closed; last closes it.
 func (q *queue) order(do func(*pipeline), last bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !q.addLocked(do) {
+		return false
+	}
+	q.closed = last
+	q.rouse()
+	return true
+}
+
+// note queues an order that may wait as long as a packet.
+func (q *queue) note(do func(*pipeline)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.addLocked(do)
+}
+
+func (q *queue) addLocked(do func(*pipeline)) bool {
 	if q.closed {
 		return false
 	}
+	q.gatherLocked()
 	q.noteOverrunLocked()
 	q.items = append(q.items, item{order: do})
-	q.closed = last
-	q.rouse()
 	return true
 }
 

@@ -157,7 +157,7 @@ func (r *Recorder) RTP(p *rtp.Packet, arrival time.Time) {
 // SenderReport takes one sender report of the track. It never blocks.
 func (r *Recorder) SenderReport(sr media.SenderReport) {
 	if !r.held.Load() {
-		r.queue.order(func(p *pipeline) { p.senderReport(sr) }, false)
+		r.queue.note(func(p *pipeline) { p.senderReport(sr) })
 	}
 }
 
@@ -211,6 +211,7 @@ func (r *Recorder) run(p *pipeline) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var items []item
+	var soon bool
 	for {
 		items = r.queue.take(items)
 		for _, it := range items {
@@ -229,6 +230,11 @@ func (r *Recorder) run(p *pipeline) {
 		}
 		now := r.now()
 		p.tick(now)
+		p.flush(now)
+		if p.waits() != soon {
+			soon = !soon
+			r.queue.hurry(soon)
+		}
 		timer.Stop()
 		if due := p.deadline(); !due.IsZero() {
 			timer.Reset(due.Sub(now))

@@ -176,7 +176,7 @@ func TestKeyframesAreAskedForAtMostTwiceASecondUntilOneComes(t *testing.T) {
 	}
 	for i := 1; i < len(l.asked); i++ {
 		// 500 ms by the arrival of packets, which are looked at a moment later. The switch keeps requests apart too.
-		if apart := l.asked[i] - l.asked[i-1]; apart < 500*time.Millisecond-batchWindow || apart > 600*time.Millisecond {
+		if apart := l.asked[i] - l.asked[i-1]; apart < 500*time.Millisecond-soonWindow || apart > 600*time.Millisecond {
 			t.Errorf("asked again after %v", apart)
 		}
 	}
@@ -246,7 +246,7 @@ func TestARecordingThatBeginsInMidFrameAsksForAKeyframe(t *testing.T) {
 		l.play(newSender(media.VP8).send(0, clip...)[3:])
 	})
 	sameContent(t, want(firstRTP+25*frameStep, frameStep, clip[25:]...), slices.Concat(l.contents()...))
-	if len(l.asked) == 0 || l.asked[0] > batchWindow+10*time.Millisecond {
+	if len(l.asked) == 0 || l.asked[0] > soonWindow+10*time.Millisecond {
 		t.Errorf("asked at %v, want at once", l.asked)
 	}
 	if diff := cmp.Diff([]string{"loss 0-1000"}, l.gaps()); diff != "" {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"consilium/internal/media"
 )
@@ -18,9 +19,15 @@ type segment struct {
 	media.Segment
 	dir    string // folder of the room
 	file   *os.File
+	out    *gathered // of file
 	frames frameWriter
 	begun  int64 // length of the file before its first frame
 	opened bool  // the first frame is in the file, and that was reported
+
+	counted  int64     // frames that the metrics have
+	last     time.Time // arrival of the last frame
+	complete time.Time // arrival of the last one that is not held back for an Ogg page
+	written  time.Time // arrival of the last one that is in the file; that of the first as long as none is
 
 	durable *durable
 	growing *growing
@@ -72,38 +79,51 @@ func (s *segment) begin(first frame) error {
 	if err != nil {
 		return err
 	}
-	s.file = f
+	s.file, s.out = f, &gathered{file: f}
 	if err := syncFolder(s.dir); err != nil {
 		return err
 	}
-	if s.frames, err = newFrameWriter(f, s.Segment, first); err != nil {
+	if s.frames, err = newFrameWriter(s.out, s.Segment, first); err != nil {
 		return err
 	}
-	if s.begun, err = s.length(); err != nil {
+	s.begun = int64(s.out.waiting())
+	if err := s.write(first); err != nil {
 		return err
 	}
-	return s.write(first)
-}
-
-// length is how much was written to the file.
-func (s *segment) length() (int64, error) {
-	return s.file.Seek(0, io.SeekCurrent)
+	return s.flush() // a disk that takes nothing is noticed at once
 }
 
 // landed says whether a frame is in the file already: Ogg pages are gathered first.
 func (s *segment) landed() bool {
-	n, err := s.length()
-	return err == nil && n > s.begun
+	return s.out.length > s.begun
 }
 
-// write appends a frame.
+// write appends a frame, which is in the file after the next flush.
 func (s *segment) write(f frame) error {
+	before := s.out.waiting()
 	if err := s.frames.WriteFrame(f); err != nil {
 		return err
 	}
+	if s.Codec != media.Opus {
+		s.complete = f.arrival
+	} else if s.out.waiting() > before { // the page of those before
+		s.complete = s.last
+	}
+	s.last = f.arrival
 	s.Frames++
 	s.LastRTP = f.rtp
 	s.EndRTP = f.rtp + int64(f.samples)
+	return nil
+}
+
+// flush writes to the file what was gathered.
+func (s *segment) flush() error {
+	if err := s.out.flush(); err != nil {
+		return err
+	}
+	if s.written = s.complete; s.written.IsZero() {
+		s.written = s.Arrival
+	}
 	return nil
 }
 
@@ -112,6 +132,9 @@ func (s *segment) write(f frame) error {
 func (s *segment) seal() (string, error) {
 	defer s.file.Close()
 	if err := s.frames.Close(); err != nil {
+		return "", fmt.Errorf("seal segment %s: %w", s.ID, err)
+	}
+	if err := s.flush(); err != nil {
 		return "", fmt.Errorf("seal segment %s: %w", s.ID, err)
 	}
 	return sealFile(s.file, s.dir, &s.Segment)

@@ -54,6 +54,15 @@ func (v *video) lose(at time.Time, cause string) {
 	v.wantKeyframe(v.cfg.KeyframeEvery)
 }
 
+// unwritten takes back what the disk did not take in the end. What it failed at may have been written long ago, or may
+// be the frame that is being written.
+func (v *video) unwritten(since time.Time) {
+	v.lose(since, CauseOverrun)
+	if since.Before(v.gapFrom) {
+		v.gapFrom, v.gapCause = since, CauseOverrun
+	}
+}
+
 // wantKeyframe asks the sender for a keyframe, unless it was asked less than apart ago.
 func (v *video) wantKeyframe(apart time.Duration) {
 	if now := v.out.now; v.asked.IsZero() || now.Sub(v.asked) >= apart {
