@@ -12,6 +12,7 @@ import (
 	"consilium/internal/consultation"
 	"consilium/internal/directory"
 	"consilium/internal/events"
+	"consilium/internal/failures"
 	"consilium/internal/signaling"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -160,6 +161,7 @@ func (s *Server) identify(ctx context.Context, r *http.Request, token string) (s
 	}
 	claims, err := s.deps.Auth.Verify(token)
 	if err != nil {
+		s.turnedAway(ctx, token, err)
 		return signaling.Identity{}, err
 	}
 	who := caller{claims}
@@ -181,6 +183,22 @@ func (s *Server) identify(ctx context.Context, r *http.Request, token string) (s
 		Host:    who.Can(auth.EndConsultation, who.Consultation, ""),
 		Visitor: visitorOf(who, r),
 	}, nil
+}
+
+// turnedAway tells the log, or where nobody knows whose link it is the operator, of a link that does not open.
+func (s *Server) turnedAway(ctx context.Context, token string, err error) {
+	code := failures.TokenInvalid
+	switch {
+	case errors.Is(err, auth.ErrExpired):
+		code = failures.TokenExpired
+	case errors.Is(err, auth.ErrEarly):
+		code = failures.TokenEarly
+	}
+	if claims, ok := s.deps.Auth.WhoseLate(token); ok && claims.Participant != "" {
+		s.deps.Manager.TurnedAway(ctx, claims.Consultation, claims.Participant, code)
+		return
+	}
+	s.deps.Logger.Info("a link was turned away", "code", code)
 }
 
 // joinURL is the link of one participant; the token sits in the fragment, which no server and no log ever sees.

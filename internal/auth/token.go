@@ -197,6 +197,20 @@ func (a *Authority) Verify(token string) (Claims, error) {
 	return c, nil
 }
 
+// WhoseLate says whom a rightly signed token speaks for whose time is over or has not come. It proves nothing about now:
+// the caller may tell of the attempt and must not let anybody in.
+func (a *Authority) WhoseLate(token string) (Claims, bool) {
+	if _, err := a.Verify(token); !errors.Is(err, ErrExpired) && !errors.Is(err, ErrEarly) {
+		return Claims{}, false
+	}
+	var w wire // Verify has believed its signature, issuer and audience
+	if _, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, &w); err != nil {
+		return Claims{}, false
+	}
+	c := w.claims()
+	return c, c.check() == nil
+}
+
 // rulesFor gives what a token must be signed with that says it comes from issuer.
 func (a *Authority) rulesFor(issuer string) (*jwt.Parser, jwt.Keyfunc, error) {
 	common := []jwt.ParserOption{

@@ -446,3 +446,28 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+func TestWhoseLate(t *testing.T) {
+	a := newAuthority(t, newKeys(t), today)
+	hs := func(key []byte, changes map[string]any) string {
+		return sign(t, jwt.SigningMethodHS256, key, "", own(changes))
+	}
+	over, early := map[string]any{"exp": today.Add(-time.Hour).Unix()}, map[string]any{"nbf": today.Add(time.Hour).Unix()}
+	for _, tt := range []struct {
+		name, token string
+		want        bool
+	}{
+		{name: "expired", token: hs(secret, over), want: true},
+		{name: "early", token: hs(secret, early), want: true},
+		{name: "valid", token: hs(secret, nil)},
+		{name: "expired and signed by somebody else", token: hs([]byte("another secret, long enough!!!!!"), over)},
+		{name: "garbage", token: "garbage"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, ok := a.WhoseLate(tt.token)
+			if ok != tt.want || ok && c.Consultation == "" || !ok && c.Subject != "" {
+				t.Errorf("%+v, %v, want %v", c, ok, tt.want)
+			}
+		})
+	}
+}

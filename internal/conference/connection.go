@@ -137,7 +137,7 @@ func (c *Conference) onFailed(s *seat, phase string) {
 	if phase != events.PhaseDTLS || s.deadlines.reported == phase {
 		return // a failed ICE is told by its state
 	}
-	s.deadlines.reported = phase
+	s.deadlines.reported, s.hindered.failed = phase, codeDTLS
 	c.fact(s.participant, events.ConnectionTimedOut{
 		Connection: s.connection, Phase: phase, AfterMS: c.m.deps.Now().Sub(s.deadlines.opened).Milliseconds(), Code: codeDTLS,
 	})
@@ -145,7 +145,7 @@ func (c *Conference) onFailed(s *seat, phase string) {
 }
 
 func (c *Conference) onConnected(s *seat) {
-	s.deadlines.keys = c.m.deps.Now()
+	s.deadlines.keys, s.hindered.failed = c.m.deps.Now(), ""
 	c.setConnected(s, true)
 }
 

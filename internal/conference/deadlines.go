@@ -21,6 +21,7 @@ type deadlines struct {
 const (
 	codeOffer = string(failures.SignalingTimeout)
 	codeICE   = string(failures.ICETimeout)
+	codeKeys  = string(failures.DTLSTimeout)
 	codeDTLS  = string(failures.DTLSFail)
 	codeMedia = string(failures.MediaTimeout)
 )
@@ -35,7 +36,7 @@ func (d deadlines) overdue(now time.Time, cfg Config, sends bool) (phase, code s
 		}
 	case d.keys.IsZero():
 		if w := now.Sub(d.ice); w > cfg.DTLS {
-			return events.PhaseDTLS, codeDTLS, w
+			return events.PhaseDTLS, codeKeys, w
 		}
 	case d.media.IsZero() && sends:
 		if w := now.Sub(d.keys); w > cfg.FirstMedia {
@@ -54,6 +55,9 @@ func (c *Conference) onTick() {
 		c.checkLost(s, now)
 	}
 	c.checkTracks(now)
+	for _, s := range c.seats {
+		c.noticeHindrance(s)
+	}
 	c.sampleQuality(now)
 	c.checkAbandoned(now)
 	c.checkIdle(now)
@@ -85,6 +89,9 @@ func (c *Conference) checkConnecting(s *seat, now time.Time) {
 		return
 	}
 	s.deadlines.reported = phase
+	if phase != events.PhaseMedia {
+		s.hindered.failed = code
+	}
 	c.fact(s.participant, events.ConnectionTimedOut{
 		Connection: s.connection, Phase: phase, AfterMS: after.Milliseconds(), Code: code,
 	})

@@ -49,6 +49,8 @@ type seat struct {
 	pair        events.ConnectionPairSelected // the newest, to report changes only
 	silentSince time.Time                     // since when a joined screen is open without an offer; zero while it is not so
 	silenceTold bool                          // and that this was reported
+	hindered    hindrances
+	checkedAt   time.Time // when the newest check before the call came
 }
 
 // Visitor says who comes and from where.
@@ -86,7 +88,7 @@ func (c *Conference) Attend(ctx context.Context, v Visitor, client Client) (*Att
 		if s.client != nil {
 			s.client.Ended(endedReplaced)
 		}
-		s.client, s.lostAt = client, time.Time{}
+		s.client, s.lostAt, s.hindered.told = client, time.Time{}, nil
 		c.shown = true
 		return nil
 	})

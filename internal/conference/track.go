@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"consilium/internal/events"
+	"consilium/internal/failures"
 	"consilium/internal/media"
 	"consilium/internal/media/recorder"
 	"consilium/internal/media/sfu"
@@ -289,7 +290,7 @@ func (c *Conference) checkStall(t *track, now time.Time) {
 		t.stalled = time.Time{}
 	case t.stalled.IsZero() && silent > c.m.cfg.Stall:
 		t.stalled = t.pub.LastPacket()
-		c.fact(t.owner, events.TrackStalled{Track: t.id, AfterMS: silent.Milliseconds()})
+		c.fact(t.owner, events.TrackStalled{Track: t.id, AfterMS: silent.Milliseconds(), Code: string(failures.MediaStall)})
 	case !t.stalled.IsZero() && silent < c.m.cfg.Stall:
 		c.fact(t.owner, events.TrackResumed{Track: t.id, AfterMS: t.pub.LastPacket().Sub(t.stalled).Milliseconds()})
 		t.stalled = time.Time{}

@@ -11,10 +11,11 @@ import (
 // View is the whole truth about a consultation as a participant may see it. Its JSON is the message "state" of the
 // signaling protocol.
 type View struct {
-	Phase        string            `json:"phase"`           // scheduled, open, ended
-	Recording    string            `json:"recording"`       // on, paused, off
-	Since        string            `json:"since,omitempty"` // RFC 3339, when the first participant joined
-	Joined       bool              `json:"joined"`          // whether the receiver of this view is present
+	Phase        string            `json:"phase"`              // scheduled, open, ended
+	Recording    string            `json:"recording"`          // on, paused, off
+	Since        string            `json:"since,omitempty"`    // RFC 3339, when the first participant joined
+	Joined       bool              `json:"joined"`             // whether the receiver of this view is present
+	Hindered     []string          `json:"hindered,omitempty"` // codes of package failures: what hinders the receiver, as the server sees it
 	Participants []ParticipantView `json:"participants"`
 }
 
@@ -28,6 +29,18 @@ type ParticipantView struct {
 	Consent  string      `json:"consent"`  // "", given, refused, withdrawn
 	Recorded string      `json:"recorded"` // yes, no, waiting or failed
 	Tracks   []TrackView `json:"tracks"`
+	// The rest is shown to hosts only.
+	Waiting  bool       `json:"waiting,omitempty"`  // not present, and the page is open
+	Hindered []string   `json:"hindered,omitempty"` // codes of package failures, told by the page or noticed here
+	Check    *CheckView `json:"check,omitempty"`    // the newest check before the call
+}
+
+// CheckView is what a participant's page found before the call, in the words of events.ParticipantChecked.
+type CheckView struct {
+	Camera     string            `json:"camera"`
+	Microphone string            `json:"microphone"`
+	Speaker    string            `json:"speaker"`
+	Ways       map[string]string `json:"ways"` // way → result
 }
 
 // TrackView is one track in ParticipantView.
@@ -53,16 +66,39 @@ func (c *Conference) view(receiver string) View {
 		Phase: string(c.state.Phase), Recording: c.recordingWord(), Joined: c.present(receiver),
 		Participants: []ParticipantView{},
 	}
+	if s := c.seats[receiver]; s != nil && s.hindered.noticed != "" {
+		v.Hindered = []string{s.hindered.noticed}
+	}
 	if c.state.Phase == consultation.Completed || c.state.Phase == consultation.Archived {
 		v.Phase = string(consultation.Ended)
 	}
 	if !c.state.FirstJoined.IsZero() {
 		v.Since = c.state.FirstJoined.Format(time.RFC3339)
 	}
+	me, _ := c.state.Participant(receiver)
 	for _, p := range c.state.Participants() {
-		v.Participants = append(v.Participants, c.viewOf(p))
+		shown := c.viewOf(p)
+		if consultation.IsHost(me.Role) {
+			c.showToHost(&shown, p)
+		}
+		v.Participants = append(v.Participants, shown)
 	}
 	return v
+}
+
+// showToHost adds what the doctor sees of somebody, in the waiting room too.
+func (c *Conference) showToHost(v *ParticipantView, p consultation.Participant) {
+	if s := c.seats[p.ID]; s != nil {
+		v.Waiting = s.client != nil && !p.Present
+		v.Hindered = s.hindered.codes()
+	}
+	if p.Checked == nil {
+		return
+	}
+	v.Check = &CheckView{Camera: p.Checked.Camera, Microphone: p.Checked.Microphone, Speaker: p.Checked.Speaker, Ways: map[string]string{}}
+	for _, w := range p.Checked.Ways {
+		v.Check.Ways[w.Way] = w.Result
+	}
 }
 
 func (c *Conference) recordingWord() string {

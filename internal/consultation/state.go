@@ -45,6 +45,7 @@ type Participant struct {
 	AnsweredAt time.Time
 	Present    bool
 	Kicked     bool
+	Checked    *events.ParticipantChecked // the newest check before the call, nil before the first
 }
 
 // Segment is what the log says about one segment file.
@@ -238,6 +239,8 @@ func (s *State) Evolve(e events.Stored) {
 		if s.Present() == 0 && s.EmptySince.IsZero() {
 			s.EmptySince = e.Time
 		}
+	case events.ParticipantChecked:
+		s.change(e.Participant, func(p *Participant) { p.Checked = &ev })
 	case events.ConsentGiven:
 		s.change(e.Participant, func(p *Participant) { p.Consent, p.AnsweredAt = Given, e.Time })
 	case events.ConsentRefused:

@@ -15,6 +15,7 @@ import (
 var messages = map[string]func() any{
 	"hello": func() any { return &Hello{} }, "join": func() any { return &Join{} }, "offer": func() any { return &Offer{} },
 	"candidate": func() any { return &Candidate{} }, "mute": func() any { return &Mute{} }, "leave": func() any { return &Leave{} },
+	"hindered": func() any { return &Hindered{} }, "checked": func() any { return &Checked{} },
 	"end": func() any { return &End{} }, "ping": func() any { return &Ping{} },
 	"welcome": func() any { return &Welcome{} }, "state": func() any { return &State{} }, "answer": func() any { return &Answer{} },
 	"please_offer": func() any { return &PleaseOffer{} }, "ended": func() any { return &Ended{} },

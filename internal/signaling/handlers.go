@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"consilium/internal/conference"
+	"consilium/internal/events"
 	"consilium/internal/media"
 	"consilium/internal/media/sfu"
 )
@@ -29,6 +30,8 @@ var handlers = map[string]handler{
 	"offer":     onOffer,
 	"candidate": onCandidate,
 	"mute":      onMute,
+	"hindered":  onHindered,
+	"checked":   onChecked,
 	"leave":     onLeave,
 	"end":       onEnd,
 }
@@ -78,6 +81,29 @@ func onMute(ctx context.Context, c *Conn, raw []byte) (string, any, error) {
 		return "", nil, badMessage("The mute message cannot be read.")
 	}
 	return "", nil, c.attendance.Mute(ctx, mute.Source, mute.Muted)
+}
+
+func onHindered(ctx context.Context, c *Conn, raw []byte) (string, any, error) {
+	var hindered Hindered
+	if err := json.Unmarshal(raw, &hindered); err != nil {
+		return "", nil, badMessage("The list of failures cannot be read.")
+	}
+	return "", nil, c.attendance.Hindered(ctx, hindered.Codes)
+}
+
+func onChecked(ctx context.Context, c *Conn, raw []byte) (string, any, error) {
+	var checked Checked
+	if err := json.Unmarshal(raw, &checked); err != nil {
+		return "", nil, badMessage("The result of the check cannot be read.")
+	}
+	found := events.ParticipantChecked{
+		Camera: checked.Camera, Microphone: checked.Microphone, Speaker: checked.Speaker,
+		Ways: []events.CheckedWay{}, Codes: append([]string{}, checked.Codes...), TookMS: checked.TookMS,
+	}
+	for _, w := range checked.Ways {
+		found.Ways = append(found.Ways, events.CheckedWay(w))
+	}
+	return "", nil, c.attendance.Checked(ctx, found)
 }
 
 func onLeave(ctx context.Context, c *Conn, _ []byte) (string, any, error) {

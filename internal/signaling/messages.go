@@ -56,6 +56,29 @@ type Mute struct {
 	Muted  bool         `json:"muted"`
 }
 
+// Hindered tells what keeps the participant out or silent as far as its page knows: the whole list of codes, empty when
+// nothing does (docs/failures.md). There is no answer.
+type Hindered struct {
+	Codes []string `json:"codes"`
+}
+
+// CheckedWay is one way to this server that the check before the call tried.
+type CheckedWay struct {
+	Way    string `json:"way"`    // udp, tcp, tls
+	Result string `json:"result"` // ok, failed, skipped, absent
+	MS     int64  `json:"ms"`     // until the relay answered
+}
+
+// Checked tells what the check before the call found. There is no answer.
+type Checked struct {
+	Camera     string       `json:"camera"`     // ok, failed, off, skipped
+	Microphone string       `json:"microphone"` // ok, failed, off, skipped
+	Speaker    string       `json:"speaker"`    // ok, failed, skipped
+	Ways       []CheckedWay `json:"ways"`
+	Codes      []string     `json:"codes"`
+	TookMS     int64        `json:"tookMs"`
+}
+
 // Leave ends the participant's presence.
 type Leave struct{}
 

@@ -72,6 +72,13 @@ class FakePC {
   async addIceCandidate(candidate: { candidate: string }) {
     this.candidates.push(candidate.candidate);
   }
+  configuration: RTCConfiguration = { bundlePolicy: "max-bundle" };
+  getConfiguration() {
+    return this.configuration;
+  }
+  setConfiguration(configuration: RTCConfiguration) {
+    this.configuration = configuration;
+  }
   restartIce() {
     this.restarts++;
   }
@@ -238,6 +245,21 @@ test("a restart that was not answered is made again", async () => {
   await ask(2).answer();
   void peer.negotiate();
   await settle();
+  assert.equal(pc.restarts, 2);
+});
+
+test("a restart over the relays alone keeps the rest of the configuration, and the next usual one takes it back", async () => {
+  const { pc, peer, ask } = setUp();
+  void peer.negotiate();
+  await settle();
+  await ask(0).answer();
+  void peer.restart(true);
+  await settle();
+  assert.deepEqual(pc.configuration, { bundlePolicy: "max-bundle", iceTransportPolicy: "relay" });
+  await ask(1).answer();
+  void peer.restart();
+  await settle();
+  assert.equal(pc.configuration.iceTransportPolicy, "all");
   assert.equal(pc.restarts, 2);
 });
 

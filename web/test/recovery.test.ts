@@ -25,10 +25,19 @@ test("a short loss mends by itself", () => {
   assert.deepEqual(run([3, {}], [1, { ice: "disconnected" }], [5, {}]), []);
 });
 
-test("a connection that stays disconnected is restarted once, then given up", () => {
-  assert.deepEqual(run([3, {}], [12, { ice: "disconnected" }]), [
+test("a connection that stays disconnected is restarted, restarted over a relay, then given up", () => {
+  assert.deepEqual(run([3, {}], [16, { ice: "disconnected" }]), [
     [5, "restart"],
-    [13, "renew"],
+    [10, "relay"],
+    [17, "renew"],
+  ]);
+});
+
+test("after a relay that helped, the next loss begins with the usual restart", () => {
+  assert.deepEqual(run([3, {}], [7, { ice: "failed" }], [3, {}], [2, { ice: "failed" }]), [
+    [3, "restart"],
+    [8, "relay"],
+    [13, "restart"],
   ]);
 });
 
@@ -45,10 +54,10 @@ test("without signaling nothing is done and time does not count", () => {
 });
 
 test("a restart under way waits for signaling to come back", () => {
-  const steps = run([3, {}], [2, { ice: "failed" }], [30, { ice: "failed", signaling: false }], [9, { ice: "failed" }]);
+  const steps = run([3, {}], [2, { ice: "failed" }], [30, { ice: "failed", signaling: false }], [6, { ice: "failed" }]);
   assert.deepEqual(steps, [
     [3, "restart"],
-    [42, "renew"],
+    [39, "relay"],
   ]);
 });
 

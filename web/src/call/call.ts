@@ -3,7 +3,8 @@
 
 import { signal } from "@preact/signals";
 import { Client, type ClientOptions, type Farewell, isFinal, Refused, type Status } from "../signaling/client.ts";
-import type { ServerMessage, State, Welcome } from "../signaling/messages.ts";
+import type { Checked, ServerMessage, State, Welcome } from "../signaling/messages.ts";
+import type { FailureCode } from "../text/failures.ts";
 import type { LocalMedia, OwnSource } from "./media.ts";
 import { Peer, type PeerOptions, type Received } from "./peer.ts";
 import { Recovery } from "./recovery.ts";
@@ -13,6 +14,8 @@ import { type Expected, sample, Watchdog } from "./watchdog.ts";
 export type MediaStatus = "none" | "connecting" | "good" | "lost";
 
 const LEAVE_LIMIT = 1_500;
+/** How long the server may be away before that is a failure. Shorter absences mend unnoticed. */
+export const LOST_AFTER = 8_000;
 const REJOIN_AFTER = 2_000; // when the server could not let us in for a reason of its own
 const SOURCES: OwnSource[] = ["microphone", "camera", "screen"];
 
@@ -37,6 +40,8 @@ export class Call {
   readonly refusal = signal("");
   /** Why sound or picture cannot be set up: a code of docs/signaling.md, "" when all is well. */
   readonly trouble = signal("");
+  /** The server has been away for LOST_AFTER. */
+  readonly lost = signal(false);
 
   #options: CallOptions;
   #client: Client;
@@ -48,6 +53,8 @@ export class Call {
   #entered = false; // the server knows it, on this WebSocket
   #renewals = 0; // since the last good connection
   #timer: ReturnType<typeof setInterval> | undefined;
+  #lostTimer: ReturnType<typeof setTimeout> | undefined;
+  #hindered: FailureCode[] = [];
   #stopListening: () => void;
 
   constructor(options: CallOptions) {
@@ -105,6 +112,18 @@ export class Call {
     }
   }
 
+  /** Tells what hinders this participant now: the whole list. The server forgets it with the WebSocket. */
+  tell(codes: FailureCode[]): void {
+    if (codes.join() === this.#hindered.join()) return;
+    this.#hindered = codes;
+    this.#client.send({ type: "hindered", codes });
+  }
+
+  /** Tells what the check before the call found. */
+  checked(result: Checked): void {
+    this.#client.send(result);
+  }
+
   /** Lets go of everything without leaving. */
   close(): void {
     this.#client.close();
@@ -112,10 +131,19 @@ export class Call {
 
   #statusChanged(status: Status): void {
     this.signaling.value = status;
-    if (status !== "ready") this.#entered = false;
+    if (status === "ready") return;
+    this.#entered = false;
+    if (this.welcome.value && status !== "closed") {
+      this.#lostTimer ??= setTimeout(() => (this.lost.value = true), LOST_AFTER);
+    }
   }
 
   #welcomed(welcome: Welcome): void {
+    clearTimeout(this.#lostTimer);
+    this.#lostTimer = undefined;
+    if (this.lost.value) this.#client.send({ type: "hindered", codes: ["SIG-LOST", ...this.#hindered] });
+    if (this.lost.value || this.#hindered.length > 0) this.#client.send({ type: "hindered", codes: this.#hindered });
+    this.lost.value = false;
     this.welcome.value = welcome;
     this.state.value = welcome.state;
     if (this.#wanted) void this.#enter();
@@ -237,6 +265,7 @@ export class Call {
     const ice = peer.pc.iceConnectionState;
     const step = this.#recovery.step(performance.now(), { ice, silent: this.#silent, signaling: this.#entered });
     if (step === "restart") void peer.restart();
+    if (step === "relay") void peer.restart(true);
     if (step === "renew") this.#connect();
     const good = (ice === "connected" || ice === "completed") && !this.#silent;
     if (good) {
@@ -267,6 +296,7 @@ export class Call {
     this.farewell.value = farewell;
     this.#wanted = false;
     clearInterval(this.#timer);
+    clearTimeout(this.#lostTimer);
     this.#stopListening();
     this.#peer?.close();
     this.#peer = undefined;

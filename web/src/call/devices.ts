@@ -1,9 +1,30 @@
 // Camera, microphone and screen of this device: asking for them, and why asking failed.
 
+import type { FailureCode } from "../text/failures.ts";
+
 export type DeviceKind = "microphone" | "camera";
 
-/** Why there is no track, in words that a text exists for (texts `device.<problem>.<kind>`). */
+/** Why there is no track; codesOf gives the stable codes. */
 export type DeviceProblem = "denied" | "busy" | "none" | "insecure" | "unsupported" | "failed";
+
+const CODES: Record<DeviceProblem, Record<DeviceKind, FailureCode>> = {
+  denied: { camera: "CAM-DENIED", microphone: "MIC-DENIED" },
+  busy: { camera: "CAM-BUSY", microphone: "MIC-BUSY" },
+  none: { camera: "NO-CAMERA", microphone: "NO-MICROPHONE" },
+  failed: { camera: "CAM-FAILED", microphone: "MIC-FAILED" },
+  insecure: { camera: "PAGE-INSECURE", microphone: "PAGE-INSECURE" },
+  unsupported: { camera: "BROWSER-UNSUPPORTED", microphone: "BROWSER-UNSUPPORTED" },
+};
+
+/** The codes of docs/failures.md for what is wrong with the own devices. */
+export function codesOf(problems: Partial<Record<DeviceKind, DeviceProblem>>): FailureCode[] {
+  if (problems.camera === "none" && problems.microphone === "none") return ["NO-DEVICE"];
+  const codes = (["camera", "microphone"] as const).flatMap((kind) => {
+    const problem = problems[kind];
+    return problem ? [CODES[problem][kind]] : [];
+  });
+  return [...new Set(codes)];
+}
 
 export interface Devices {
   microphone?: MediaStreamTrack;

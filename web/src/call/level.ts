@@ -9,8 +9,17 @@ export function levelOf(samples: Float32Array): number {
   return Math.min(1, Math.max(0, (decibels + 60) / 50));
 }
 
-/** Reports the level of track about ten times a second until the result is called. */
-export function measure(track: MediaStreamTrack, report: (level: number) => void): () => void {
+export interface Heard {
+  /** As of levelOf. */
+  level: number;
+  /** Anything but zeros. A switched-off headset gives zeros, a silent room does not. */
+  sounding: boolean;
+  /** The browser lets the page listen; before the first touch of the page it may not. */
+  running: boolean;
+}
+
+/** Reports what track gives about ten times a second until the result is called. */
+export function listen(track: MediaStreamTrack, report: (heard: Heard) => void): () => void {
   const context = new AudioContext();
   const source = context.createMediaStreamSource(new MediaStream([track]));
   const analyser = context.createAnalyser();
@@ -21,7 +30,8 @@ export function measure(track: MediaStreamTrack, report: (level: number) => void
     // Browsers keep the context asleep until the first touch of the page.
     if (context.state === "suspended") void context.resume();
     analyser.getFloatTimeDomainData(samples);
-    report(levelOf(samples));
+    const sounding = samples.some((sample) => Math.abs(sample) > 1e-6);
+    report({ level: levelOf(samples), sounding, running: context.state === "running" });
   }, 100);
   return () => {
     clearInterval(timer);

@@ -62,6 +62,7 @@ export class Peer {
   #early: RTCIceCandidateInit[] = []; // remote candidates that belong to an answer still under way
   #wanted = false;
   #restart = false;
+  #relay = false; // only relays are tried
   #running: Promise<void> | undefined;
   #fresh = true; // the server does not know this connection yet
   #fingerprint = "";
@@ -137,8 +138,13 @@ export class Peer {
     return this.#running;
   }
 
-  /** A new offer with new ICE credentials: the way back after the network changed. */
-  restart(): Promise<void> {
+  /** A new offer with new ICE credentials: the way back after the network changed. With relay over the relays alone. */
+  restart(relay = false): Promise<void> {
+    if (relay !== this.#relay) {
+      this.#relay = relay;
+      // The same servers: a configuration is replaced as a whole.
+      this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceTransportPolicy: relay ? "relay" : "all" });
+    }
     this.#restart = true;
     return this.negotiate();
   }

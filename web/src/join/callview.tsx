@@ -2,11 +2,11 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { canShareScreen } from "../call/devices.ts";
+import { canShareScreen, codesOf } from "../call/devices.ts";
 import { recordingOf, soundsOf, tilesOf } from "../call/view.ts";
 import { keepAwake } from "../call/wakelock.ts";
 import type { State, Welcome } from "../signaling/messages.ts";
-import { enumerate, t } from "../text/text.ts";
+import { enumerate, failureText, t } from "../text/text.ts";
 import { clock, isoDuration } from "../text/time.ts";
 import { Icon } from "../ui/icons.tsx";
 import { Picture, Sound, soundBlocked, unblockSound } from "../ui/media.tsx";
@@ -16,6 +16,7 @@ import { PauseSwitch, RecordingNews } from "./pause.tsx";
 import { People } from "./people.tsx";
 import { RecordedMark, TileView } from "./tile.tsx";
 import { sends, type Visit } from "./visit.ts";
+import { WaitingRoom } from "./waitingroom.tsx";
 
 export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: number }) {
   const { call } = visit;
@@ -34,6 +35,7 @@ export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: nu
         <People state={state} me={welcome.participant} />
       </header>
       <Banners visit={visit} state={state} />
+      <WaitingRoom state={state} me={welcome.participant} />
       <main
         class={`stage tiles-${Math.min(tiles.length, 9)}`}
         style={{ "--beside": Math.max(1, tiles.filter((tile) => tile.kind !== "screen").length) }}
@@ -88,16 +90,21 @@ function Banners({ visit, state }: { visit: Visit; state: State }) {
   const { call, media } = visit;
   const lost = call.signaling.value !== "ready" && call.signaling.value !== "closed";
   const trouble = call.trouble.value;
+  // The most important one: what is lost, what the server misses, what the own devices refuse.
+  const code = call.lost.value ? "SIG-LOST" : (state.hindered?.[0] ?? codesOf(media.problems.value)[0] ?? "");
   let text = "";
-  if (call.media.value === "lost") text = t("call.media_lost");
+  if (call.lost.value) text = failureText(code) ?? "";
+  else if (call.media.value === "lost") text = t("call.media_lost");
   else if (lost) text = t("call.signaling_lost");
+  else if (code) text = failureText(code) ?? t("call.trouble", { code });
   else if (trouble) text = t("call.trouble", { code: trouble });
   else if (call.media.value === "connecting") text = t("call.connecting");
+  const shown = text !== "" && text === failureText(code) ? code : "";
   return (
     <div class="banners">
       <RecordingNews state={state} />
-      <p class="banner" role="status" data-testid="banner" hidden={!text}>
-        {text}
+      <p class="banner" role="status" data-testid="banner" data-code={shown} hidden={!text}>
+        {text} {shown && <small class="code">{shown}</small>}
       </p>
       {media.tracks.screen.value && <p class="banner calm">{t("call.sharing")}</p>}
       {soundBlocked.value && (

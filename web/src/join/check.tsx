@@ -1,15 +1,17 @@
-// A look at camera and microphone. Nothing here keeps anybody from joining.
+// A look at camera and microphone, and the check before the call. Nothing here keeps anybody from joining.
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import type { DeviceKind, DeviceProblem } from "../call/devices.ts";
-import { measure } from "../call/level.ts";
+import { codesOf, type DeviceKind } from "../call/devices.ts";
 import type { LocalMedia } from "../call/media.ts";
-import { t, tMaybe } from "../text/text.ts";
+import type { PreCheck } from "../call/precheck.ts";
+import { t } from "../text/text.ts";
 import { Picture } from "../ui/media.tsx";
 import { Toggle } from "../ui/toggle.tsx";
 import { CopyLink } from "./copylink.tsx";
+import { Failure } from "./failure.tsx";
 import { Step } from "./step.tsx";
+import { Tests } from "./tests.tsx";
 import type { Visit } from "./visit.ts";
 
 export function Check({ visit, token }: { visit: Visit; token: string }) {
@@ -25,9 +27,17 @@ export function Check({ visit, token }: { visit: Visit; token: string }) {
   return (
     <Step visit={visit} stage="check" title={t("check.title")}>
       <Preview media={media} />
-      <Level media={media} />
+      <Level media={media} check={visit.check} />
       <Problems media={media} token={token} />
       <Choices media={media} />
+      <Tests check={visit.check} />
+      <div role="status">
+        {visit.check.codes.value
+          .filter((code) => code === "MIC-SILENT" || code.startsWith("NET-"))
+          .map((code) => (
+            <Failure key={code} code={code} />
+          ))}
+      </div>
       <div class="actions">
         <button type="button" class="primary" onClick={goOn}>
           {t("check.continue")}
@@ -93,20 +103,15 @@ export function OwnSwitches({ media }: { media: LocalMedia }) {
   );
 }
 
-function Level({ media }: { media: LocalMedia }) {
-  const level = useSignal(0);
-  const track = media.tracks.microphone.value;
+function Level({ media, check }: { media: LocalMedia; check: PreCheck }) {
+  const level = check.level.value;
   const on = media.on.microphone.value;
-  useEffect(() => {
-    level.value = 0;
-    if (track && on) return measure(track, (now) => (level.value = now));
-  }, [track, on]);
-  if (!track) return null;
+  if (!media.tracks.microphone.value) return null;
   return (
     <div class="level">
-      <meter class="sr" aria-label={t("check.level")} min={0} max={1} value={level.value} data-testid="level" />
+      <meter class="sr" aria-label={t("check.level")} min={0} max={1} value={level} data-testid="level" />
       <div class="level-bar" aria-hidden="true">
-        <div style={{ transform: `scaleX(${level.value.toFixed(2)})` }} />
+        <div style={{ transform: `scaleX(${level.toFixed(2)})` }} />
       </div>
       <p class="hint">{on ? t("check.speak") : t("check.silent")}</p>
     </div>
@@ -126,7 +131,6 @@ function Problems({ media, token }: { media: LocalMedia; token: string }) {
       : first === "camera"
         ? "check.without.camera"
         : "check.without.microphone";
-  const sentences = new Set(failing.map((kind) => problemText(kind, problems[kind] ?? "failed")));
   const everywhere = failing.some((kind) => problems[kind] === "insecure" || problems[kind] === "unsupported");
   const retry = async () => {
     for (const kind of failing) media.on[kind].value = true;
@@ -134,8 +138,8 @@ function Problems({ media, token }: { media: LocalMedia; token: string }) {
   };
   return (
     <div class="problem" role="alert" data-testid="device-problem">
-      {[...sentences].map((sentence) => (
-        <p key={sentence}>{sentence}</p>
+      {codesOf(problems).map((code) => (
+        <Failure key={code} code={code} />
       ))}
       <p>{t(without)}</p>
       {everywhere ? (
@@ -147,10 +151,6 @@ function Problems({ media, token }: { media: LocalMedia; token: string }) {
       )}
     </div>
   );
-}
-
-function problemText(kind: DeviceKind, problem: DeviceProblem): string {
-  return tMaybe(`device.${problem}`) ?? tMaybe(`device.${problem}.${kind}`) ?? problem;
 }
 
 function Choices({ media }: { media: LocalMedia }) {

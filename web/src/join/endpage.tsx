@@ -5,6 +5,7 @@ import type { Farewell } from "../signaling/client.ts";
 import { type Key, language, t } from "../text/text.ts";
 import { moment } from "../text/time.ts";
 import { NoticePage } from "../ui/shell.tsx";
+import { Failure } from "./failure.tsx";
 
 export type Ending =
   | "closed"
@@ -40,6 +41,14 @@ const byCode: Record<string, Ending> = {
   insufficient_storage: "full",
 };
 
+/** The failures behind pages that are one: docs/failures.md. */
+const codes: Partial<Record<Ending, string>> = {
+  expired: "TOKEN-EXPIRED",
+  early: "TOKEN-EARLY",
+  foreign: "TOKEN-INVALID",
+  missing: "TOKEN-INVALID",
+};
+
 /** Which page a farewell leads to. */
 export function endingOf(farewell: Farewell): Ending {
   switch (farewell.kind) {
@@ -62,10 +71,12 @@ export interface EndPageProps {
 export function EndPage({ ending, token = "", comeBack }: EndPageProps) {
   const time = ending === "early" ? validity(token).from : validity(token).until;
   const at = time ? moment(time.toISOString(), language.value) : "";
-  const text =
-    (ending === "expired" || ending === "early") && !at ? undefined : t(`end.${ending}.text` as Key, { time: at });
+  const code = codes[ending];
+  const timed = ending === "expired" || ending === "early";
+  const text = code ? timed && at && t(`end.${ending}.text`, { time: at }) : t(`end.${ending}.text` as Key);
   return (
-    <NoticePage title={t(`end.${ending}.title` as Key)} text={text} testId={`end-${ending}`}>
+    <NoticePage title={t(`end.${ending}.title` as Key)} text={text || undefined} testId={`end-${ending}`}>
+      {code && <Failure code={code} />}
       {comeBack && (ending === "left" || ending === "early" || ending === "replaced" || ending === "full") && (
         <div class="actions">
           <button type="button" onClick={() => comeBack(ending === "replaced")}>

@@ -3,6 +3,7 @@
 import { enumerate, t, tCount } from "../text/text.ts";
 import { Step } from "./step.tsx";
 import type { Visit } from "./visit.ts";
+import { WaitingRoom } from "./waitingroom.tsx";
 
 export function Ready({ visit }: { visit: Visit }) {
   const welcome = visit.call.welcome.value;
@@ -15,6 +16,7 @@ export function Ready({ visit }: { visit: Visit }) {
       <p aria-live="polite">
         {others.length === 0 ? t("ready.alone") : tCount("ready.present", others.length, { names })}
       </p>
+      {visit.call.state.value && <WaitingRoom state={visit.call.state.value} me={welcome.participant} />}
       {welcome.host && <p class="hint">{t("ready.host")}</p>}
       {visit.consent.value === "refused" && welcome.policy === "optional" && <p class="hint">{t("recorded.no")}</p>}
       <div class="actions">

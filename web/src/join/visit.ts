@@ -6,6 +6,7 @@ import { recall, remember, tabStorage } from "../api/token.ts";
 import { Call, signalingURL } from "../call/call.ts";
 import type { Choice } from "../call/devices.ts";
 import { LocalMedia } from "../call/media.ts";
+import { PreCheck } from "../call/precheck.ts";
 import type { Consent, Policy, Role, Welcome } from "../signaling/messages.ts";
 import { notice, noticeText, sha256 } from "../text/notice.ts";
 import { language } from "../text/text.ts";
@@ -67,6 +68,7 @@ const MEMORY = "consilium.visit";
 export class Visit {
   readonly media: LocalMedia;
   readonly call: Call;
+  readonly check: PreCheck;
   readonly stage = signal<Stage | undefined>(undefined); // undefined until the server has said who we are
   readonly noticeSeen = signal(false);
   readonly answering = signal<"no" | "sending" | "failed">("no");
@@ -89,6 +91,7 @@ export class Visit {
       this.media.on.camera.value = memory.camera;
     }
     this.call = new Call({ url: signalingURL(location), token, media: this.media });
+    this.check = new PreCheck(this.media);
     // What follows from a change must not be followed itself: hence untracked.
     effect(() => {
       const welcome = this.call.welcome.value;
@@ -102,13 +105,19 @@ export class Visit {
       if (this.call.farewell.value) untracked(() => this.#ended());
     });
     effect(() => this.#remember());
+    effect(() => {
+      const codes = this.check.codes.value;
+      untracked(() => this.call.tell(codes));
+    });
     this.call.start();
   }
 
   /** From the camera check onwards. */
   goOn(): void {
     const situation = this.situation.value;
-    if (situation) this.#go(afterCheck(situation));
+    if (!situation) return;
+    this.call.checked(this.check.result());
+    this.#go(afterCheck(situation));
   }
 
   /** Back to the notice after a no. */
@@ -140,6 +149,7 @@ export class Visit {
   }
 
   join(): void {
+    this.check.close();
     this.media.releaseUnused();
     this.call.join();
     this.#go("call");
@@ -169,7 +179,10 @@ export class Visit {
     const stage = firstStage(welcome, wasIn);
     this.#go(stage);
     if (sends(welcome.role) && stage !== "refused") void this.media.open();
-    if (stage === "call") this.call.join();
+    if (stage === "check") void this.check.try(welcome.iceServers);
+    if (stage !== "call") return;
+    this.check.close();
+    this.call.join();
   }
 
   #turnedAway(code: string): void {
@@ -183,6 +196,7 @@ export class Visit {
   }
 
   #ended(): void {
+    this.check.close();
     this.media.close();
     this.#write(false);
   }

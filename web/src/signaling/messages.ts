@@ -1,6 +1,8 @@
 // The messages of consilium.v1, as docs/signaling.md describes them. The Go side is internal/signaling/messages.go;
 // internal/signaling/testdata has an example of each that tests of both languages read.
 
+import type { FailureCode } from "../text/failures.ts";
+
 export const SUBPROTOCOL = "consilium.v1";
 
 export type Source = "microphone" | "camera" | "screen" | "device";
@@ -16,6 +18,8 @@ export type ClientMessage = { id?: number } & (
   | Offer
   | Candidate
   | { type: "mute"; source: Source; muted: boolean }
+  | { type: "hindered"; codes: FailureCode[] }
+  | Checked
   | { type: "leave" }
   | { type: "end" }
   | { type: "ping" }
@@ -41,6 +45,21 @@ export interface Candidate {
   candidate: string;
   sdpMid?: string;
   sdpMLineIndex?: number;
+}
+
+/** What a part of the check before the call came to; absent: the server has no such way. */
+export type CheckResult = "ok" | "failed" | "off" | "skipped" | "absent";
+export type WayName = "udp" | "tcp" | "tls";
+
+/** What the check before the call found. */
+export interface Checked {
+  type: "checked";
+  camera: CheckResult;
+  microphone: CheckResult;
+  speaker: CheckResult;
+  ways: { way: WayName; result: CheckResult; ms: number }[];
+  codes: FailureCode[];
+  tookMs: number;
 }
 
 /** What the server sends. */
@@ -88,6 +107,8 @@ export interface State {
   /** RFC 3339, when the first participant joined. */
   since?: string;
   joined: boolean;
+  /** What hinders this participant, as the server sees it: codes of docs/failures.md. */
+  hindered?: string[];
   participants: ParticipantState[];
 }
 
@@ -105,6 +126,19 @@ export interface ParticipantState {
   consent: Consent;
   recorded: Recorded;
   tracks: TrackState[];
+  /** For hosts only: not present, and the page is open. */
+  waiting?: boolean;
+  /** For hosts only: codes of docs/failures.md. */
+  hindered?: string[];
+  /** For hosts only: the newest check before the call. */
+  check?: Check;
+}
+
+export interface Check {
+  camera: CheckResult;
+  microphone: CheckResult;
+  speaker: CheckResult;
+  ways: Partial<Record<WayName, CheckResult>>;
 }
 
 export interface TrackState {

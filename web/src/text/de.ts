@@ -32,24 +32,33 @@ export const de: Record<Key, string> = {
   "check.without.camera": "Sie können ohne Kamera teilnehmen: Die anderen hören Sie und sehen Ihren Namen.",
   "check.without.microphone": "Sie können ohne Mikrofon teilnehmen: Die anderen sehen Sie, hören Sie aber nicht.",
 
-  "device.denied.microphone":
-    "Das Mikrofon ist gesperrt. Erlauben Sie es neben der Adresse dieser Seite und versuchen Sie es dann noch einmal.",
-  "device.denied.camera":
-    "Die Kamera ist gesperrt. Erlauben Sie sie neben der Adresse dieser Seite und versuchen Sie es dann noch einmal.",
-  "device.busy.microphone":
-    "Das Mikrofon wird von einem anderen Programm benutzt. Schließen Sie es und versuchen Sie es dann noch einmal.",
-  "device.busy.camera":
-    "Die Kamera wird von einem anderen Programm benutzt. Schließen Sie es und versuchen Sie es dann noch einmal.",
-  "device.none.microphone": "Es wurde kein Mikrofon gefunden.",
-  "device.none.camera": "Es wurde keine Kamera gefunden.",
-  "device.failed.microphone":
-    "Das Mikrofon ist nicht angelaufen. Stecken Sie es aus und wieder ein, oder starten Sie den Browser neu.",
-  "device.failed.camera":
-    "Die Kamera ist nicht angelaufen. Stecken Sie sie aus und wieder ein, oder starten Sie den Browser neu.",
-  "device.insecure":
-    "Kamera und Mikrofon gehen nur auf sicheren Seiten (https). Bitte verlangen Sie einen Link, der mit https beginnt.",
-  "device.unsupported":
-    "Dieses Fenster kann Kamera und Mikrofon nicht benutzen. Kopieren Sie den Link und öffnen Sie ihn in Ihrem Browser, zum Beispiel Safari, Chrome oder Firefox.",
+  "precheck.speaker": "Lautsprecher",
+  "precheck.play": "Ton abspielen",
+  "precheck.heard": "Ich habe ihn gehört",
+  "precheck.unheard": "Ich habe nichts gehört",
+  "precheck.speaker.ok": "Ihr Lautsprecher funktioniert.",
+  "precheck.speaker.failed":
+    "Stellen Sie ihn lauter, oder wählen Sie in den Einstellungen Ihres Geräts einen anderen Lautsprecher.",
+  "precheck.network": "Netzwerk",
+  "precheck.network.trying": "Ihr Netzwerk wird geprüft…",
+  "precheck.network.ok": "Ton und Bild kommen durch.",
+  "precheck.network.failed": "Ton und Bild kommen nicht durch.",
+  "precheck.network.absent": "Hier gibt es nichts zu prüfen.",
+  "precheck.way.udp": "direkt (UDP)",
+  "precheck.way.tcp": "auf einem Umweg (TCP)",
+  "precheck.way.tls": "verschlüsselter Umweg (TLS)",
+  "precheck.result.ok": "geht",
+  "precheck.result.failed": "geht nicht",
+  "precheck.result.off": "ausgeschaltet",
+  "precheck.result.skipped": "nicht geprüft",
+  "precheck.result.trying": "wird geprüft…",
+  "precheck.result.absent": "gibt es hier nicht",
+
+  "waiting.title": "Wartezimmer",
+  "waiting.open": "hat die Seite offen und ist noch nicht beigetreten",
+  "waiting.inside": "ist in der Konsultation",
+  "waiting.told": "Die Seite dort sagt: „{sentence}“ ({code})",
+
   "device.copy": "Link kopieren",
   "device.copied": "Der Link ist kopiert.",
 
@@ -149,15 +158,12 @@ export const de: Record<Key, string> = {
   "end.replaced.text": "Derselbe Link wurde anderswo geöffnet, das Gespräch geht dort weiter.",
   "end.replaced.again": "Dieses Fenster benutzen",
   "end.expired.title": "Dieser Link ist zu alt",
-  "end.expired.text": "Er galt bis {time}. Bitte fragen Sie Ihre Klinik nach einem neuen.",
+  "end.expired.text": "Er galt bis {time}.",
   "end.early.title": "Sie sind früh da",
-  "end.early.text": "Dieser Link gilt ab {time}. Öffnen Sie ihn dann wieder; bis dahin geht nichts verloren.",
+  "end.early.text": "Dieser Link gilt ab {time}; bis dahin geht nichts verloren.",
   "end.early.again": "Noch einmal versuchen",
   "end.foreign.title": "Dieser Link gilt hier nicht",
-  "end.foreign.text":
-    "Er ist nicht vollständig oder gehört zu einem anderen Dienst. Bitte öffnen Sie den Link aus Ihrer Einladung noch einmal.",
   "end.missing.title": "Der Link ist nicht vollständig",
-  "end.missing.text": "Bitte öffnen Sie den ganzen Link aus Ihrer Einladung: Er enthält Ihren persönlichen Schlüssel.",
   "end.full.title": "Die Konsultation kann jetzt nicht beginnen",
   "end.full.text":
     "Es ist zu wenig Speicher frei, um sie aufzuzeichnen. Wer den Dienst betreibt, muss erst Platz schaffen. Ihr Link bleibt gültig.",
@@ -341,6 +347,8 @@ export const de: Record<Key, string> = {
   "event.participant.left.kicked": "{who} wurde entfernt.",
   "event.participant.left.timeout": "{who} war weg: Die Verbindung kam nicht wieder.",
   "event.participant.left.ended": "{who} ging, weil die Konsultation endete.",
+  "event.participant.checked": "{who} hat vor dem Beitreten Kamera, Mikrofon und Netzwerk geprüft.",
+  "event.participant.hindered": "{who} war verhindert oder nicht zu sehen und zu hören ({code}).",
   "event.consent.given": "{who} hat der Aufzeichnung zugestimmt.",
   "event.consent.given.service": "{who} hatte der Aufzeichnung schon vorher zugestimmt.",
   "event.consent.refused": "{who} möchte nicht aufgezeichnet werden.",

@@ -34,19 +34,35 @@ export const en = {
   "check.without.camera": "You can join without a camera: the others will hear you and see your name.",
   "check.without.microphone": "You can join without a microphone: the others will see you but not hear you.",
 
-  // Why a device gives nothing (call/devices.ts: DeviceProblem).
-  "device.denied.microphone": "The microphone is blocked. Allow it beside the address of this page, then try again.",
-  "device.denied.camera": "The camera is blocked. Allow it beside the address of this page, then try again.",
-  "device.busy.microphone": "The microphone is used by another program. Close that program, then try again.",
-  "device.busy.camera": "The camera is used by another program. Close that program, then try again.",
-  "device.none.microphone": "No microphone was found.",
-  "device.none.camera": "No camera was found.",
-  "device.failed.microphone": "The microphone did not start. Unplug it and plug it in again, or restart the browser.",
-  "device.failed.camera": "The camera did not start. Unplug it and plug it in again, or restart the browser.",
-  "device.insecure":
-    "Camera and microphone work on secure pages only (https). Please ask for a link that begins with https.",
-  "device.unsupported":
-    "This window cannot use camera and microphone. Copy the link and open it in your browser, for instance Safari, Chrome or Firefox.",
+  // The check before the call.
+  "precheck.speaker": "Speaker",
+  "precheck.play": "Play a sound",
+  "precheck.heard": "I heard it",
+  "precheck.unheard": "I heard nothing",
+  "precheck.speaker.ok": "Your speaker works.",
+  "precheck.speaker.failed": "Turn the volume up, or choose another speaker in the settings of your device.",
+  "precheck.network": "Network",
+  "precheck.network.trying": "Your network is being tested…",
+  "precheck.network.ok": "Sound and picture get through.",
+  "precheck.network.failed": "Sound and picture do not get through.",
+  "precheck.network.absent": "There is nothing to test here.",
+  "precheck.way.udp": "directly (UDP)",
+  "precheck.way.tcp": "by a detour (TCP)",
+  "precheck.way.tls": "encrypted detour (TLS)",
+  "precheck.result.ok": "works",
+  "precheck.result.failed": "does not work",
+  "precheck.result.off": "switched off",
+  "precheck.result.skipped": "not tested",
+  "precheck.result.trying": "is being tested…",
+  "precheck.result.absent": "not offered here",
+
+  // What the doctor sees of those who have not joined.
+  "waiting.title": "Waiting room",
+  "waiting.open": "has the page open and has not joined yet",
+  "waiting.inside": "is in the consultation",
+  "waiting.told": "Their page says: “{sentence}” ({code})",
+
+  // Copying the own link into a better window.
   "device.copy": "Copy the link",
   "device.copied": "The link is copied.",
 
@@ -149,15 +165,12 @@ export const en = {
   "end.replaced.text": "The same link was opened somewhere else, so the call goes on there.",
   "end.replaced.again": "Use this window",
   "end.expired.title": "This link is too old",
-  "end.expired.text": "It was valid until {time}. Please ask your clinic for a new one.",
+  "end.expired.text": "It was valid until {time}.",
   "end.early.title": "You are early",
-  "end.early.text": "This link works from {time} on. Open it again then; nothing is lost until then.",
+  "end.early.text": "This link works from {time} on; nothing is lost until then.",
   "end.early.again": "Try again",
   "end.foreign.title": "This link does not work here",
-  "end.foreign.text":
-    "It is not complete, or it was made for another service. Please open the link from your invitation once more.",
   "end.missing.title": "The link is not complete",
-  "end.missing.text": "Please open the whole link from your invitation: it contains your personal key.",
   "end.full.title": "The consultation cannot begin now",
   "end.full.text":
     "There is too little storage left to record it. The people who run this service have to make room first. Your link stays valid.",
@@ -344,6 +357,8 @@ export const en = {
   "event.participant.left.kicked": "{who} was removed.",
   "event.participant.left.timeout": "{who} was gone: the connection did not come back.",
   "event.participant.left.ended": "{who} left because the consultation ended.",
+  "event.participant.checked": "{who} tested camera, microphone and network before joining.",
+  "event.participant.hindered": "{who} was kept out or silent ({code}).",
   "event.consent.given": "{who} agreed to the recording.",
   "event.consent.given.service": "{who} had agreed to the recording beforehand.",
   "event.consent.refused": "{who} does not want to be recorded.",

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { de } from "./de.ts";
 import { en, type Key } from "./en.ts";
+import { type FailureCode, failures } from "./failures.ts";
 
 export type { Key };
 export type Language = "en" | "de";
@@ -37,6 +38,11 @@ export function t(key: Key, values: Values = {}): string {
 /** The sentence for a key made at run time, or undefined when there is none. */
 export function tMaybe(key: string, values: Values = {}): string | undefined {
   return key in en ? t(key as Key, values) : undefined;
+}
+
+/** What the patient is told of a failure; undefined for a code that this page does not know. */
+export function failureText(code: string): string | undefined {
+  return code in failures ? failures[code as FailureCode][language.value] : undefined;
 }
 
 /** The form of a counting sentence (`key.one`, `key.other`) for n. */
