@@ -72,27 +72,29 @@ func (s *Syncer) grew(f *growing) {
 
 func (s *Syncer) run() {
 	defer close(s.done)
-	ticker := time.NewTicker(s.every)
-	ticker.Stop()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
 		select {
 		case <-s.wake:
 		case <-s.quit:
 			return
 		}
-		ticker.Reset(s.every)
 		for busy := true; busy; {
+			timer.Reset(untilBeat(time.Now().Add(-settle), s.every))
 			select {
-			case <-ticker.C:
+			case <-timer.C:
 				busy = s.sync()
 			case <-s.quit:
-				ticker.Stop()
 				return
 			}
 		}
-		ticker.Stop()
 	}
 }
+
+// settle is how long after the recorders were woken together files are synced: what they have just written is in it, so
+// that a sync leaves as little behind as it can.
+const settle = 25 * time.Millisecond
 
 // sync syncs what grew since the last time, and says whether anything did.
 func (s *Syncer) sync() bool {

@@ -53,7 +53,7 @@ func TestFilesAreSyncedTogetherOnceASecondWhileTheyGrow(t *testing.T) {
 		s.grew(files[0])
 		time.Sleep(2 * time.Second)
 		s.Close()
-		want := []string{"a at 1.3s", "b at 1.3s", "a at 2.3s", "b at 2.3s", "b at 3.3s", "a at 1m3.8s"}
+		want := []string{"a at 1.025s", "b at 1.025s", "a at 2.025s", "b at 2.025s", "b at 3.025s", "a at 1m3.025s"}
 		slices.Sort(synced[2:4])
 		if diff := cmp.Diff(want, synced); diff != "" {
 			t.Error(diff)
