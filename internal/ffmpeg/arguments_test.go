@@ -61,6 +61,12 @@ func TestArguments(t *testing.T) {
 	b := Tile{File: "t1.ivf", Codec: "h264", X: 858, Y: 180, Width: 202, Height: 360, Scale: true}
 	late := a
 	late.Late = true
+	filled := b
+	filled.Fill = &Place{X: 640, Y: 180, Width: 640, Height: 360}
+	clock := func(c Composition) Composition {
+		c.Stamp = &Stamp{File: "stamp.png", X: 10, Y: 10, Begun: 21}
+		return c
+	}
 	tests := []struct {
 		name string
 		make func() (Command, error)
@@ -68,8 +74,9 @@ func TestArguments(t *testing.T) {
 		{"compose_two", func() (Command, error) { return Compose(composition(a, b)) }},
 		{"compose_cards_only", func() (Command, error) { return Compose(composition()) }},
 		{"compose_late", func() (Command, error) { return Compose(composition(late, b)) }},
+		{"compose_filled", func() (Command, error) { return Compose(clock(composition(a, filled))) }},
 		{"decode", func() (Command, error) { return DecodeVoice("v0.ogg") }},
-		{"encode", func() (Command, error) { return EncodeAudio("audio.m4a", 96000) }},
+		{"encode", func() (Command, error) { return EncodeAudio("audio.m4a", 96000, Channels) }},
 		{"mux", func() (Command, error) {
 			return Mux(Parts{Pieces: "pieces.txt", Audio: "audio.m4a", Chapters: "chapters.txt", Out: "archive.mp4", Length: time.Minute})
 		}},
@@ -90,6 +97,10 @@ func TestArguments(t *testing.T) {
 
 func TestComposeRefuses(t *testing.T) {
 	tile := func(name, codec string) Tile { return Tile{File: name, Codec: codec, Width: 640, Height: 360} }
+	clock := func(c Composition) Composition {
+		c.Stamp = &Stamp{File: "stamp.png"}
+		return c
+	}
 	none := composition()
 	none.Frames = 0
 	tests := []struct {
@@ -99,6 +110,7 @@ func TestComposeRefuses(t *testing.T) {
 		{"two inputs of one name", composition(tile("t0.ivf", "vp8"), tile("t0.ivf", "vp8"))},
 		{"a name that the overlay has", composition(tile("overlay.png", "vp8"))},
 		{"no name", composition(tile("", "vp8"))},
+		{"a name that the clock has", clock(composition(tile("stamp.png", "vp8")))},
 		{"a codec without a decoder", composition(tile("t0.ivf", "mpeg4"))},
 		{"no frames", none},
 	}

@@ -34,12 +34,12 @@ func DecodeVoice(name string) (Command, error) {
 	return Command{Step: "decode", Args: append([]string{"-v", "warning", "-max_error_rate", "1"}, args...), Limit: maxVoice}, nil
 }
 
-// EncodeAudio is the command that reads samples from stdin and writes them as AAC into an MP4 file.
-func EncodeAudio(out string, bitRate int) (Command, error) {
+// EncodeAudio is the command that reads samples of so many channels from stdin and writes them as AAC into an MP4 file.
+func EncodeAudio(out string, bitRate, channels int) (Command, error) {
 	args, err := arguments(1, func() *ffgo.Stream {
 		in := input("f32le", "pcm_f32le")
 		in["protocol_whitelist"] = "pipe"
-		in["ar"], in["ac"] = SampleRate, Channels
+		in["ar"], in["ac"] = SampleRate, channels
 		sound := ffgo.Input("pipe:0", in).Audio()
 		return ffgo.Output([]*ffgo.Stream{sound}, file(out), bitexact(ffgo.KwArgs{
 			"f": "mp4", "c:a": "aac", "b:a": bitRate, "threads": 1,

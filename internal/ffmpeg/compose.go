@@ -15,6 +15,7 @@ type Composition struct {
 	Background    uint32 // 0xRRGGBB
 	Tiles         []Tile
 	Overlay       string // PNG file with transparency, as large as the canvas, drawn over everything
+	Stamp         *Stamp `json:",omitempty"`
 	Frames        int64  // exactly
 	Encoder       Encoder
 	Out           string // MPEG-TS: the container whose pieces join without moving a frame
@@ -33,6 +34,20 @@ type Tile struct {
 	// Late draws the tile on top instead of stacking it, at about one and a half times the cost: the way for a source
 	// whose first frames do not decode, because then the other tiles do not wait for it.
 	Late bool
+	// Fill is where a blurred and darkened copy of the picture lies below it; nil: nowhere.
+	Fill *Place `json:",omitempty"`
+}
+
+// Place is a rectangle on the canvas. All numbers are even.
+type Place struct {
+	X, Y, Width, Height int
+}
+
+// Stamp is small pictures that lie over all else, each for a second.
+type Stamp struct {
+	File  string // PNG files of one size, one behind the other
+	X, Y  int
+	Begun int64 // frames for which the first picture would have been shown before the composition begins
 }
 
 // Encoder is how x264 is to work.
@@ -54,6 +69,9 @@ const slowest = 40
 // Compose is the command for c. Everything runs on one thread: the caller runs as many of them as there are cores.
 func Compose(c Composition) (Command, error) {
 	names := []string{c.Overlay}
+	if c.Stamp != nil {
+		names = append(names, c.Stamp.File)
+	}
 	for _, t := range c.Tiles {
 		names = append(names, t.File)
 		if codecsOf[t.Codec] == "" {
@@ -86,36 +104,78 @@ func (c Composition) picture() *ffgo.Stream {
 	source := fmt.Sprintf("color=c=0x%06x:s=%dx%d:r=%d:d=%d", c.Background, c.Width, c.Height, c.Rate, seconds)
 	base := ffgo.Input(source, input("lavfi", "rawvideo,wrapped_avframe")).Video().Filter("format", ffgo.Args{"yuv420p"})
 	stacked, layout := []*ffgo.Stream{base}, []string{"0_0"}
+	var late []placed
 	for _, t := range c.Tiles {
-		if !t.Late {
-			stacked, layout = append(stacked, c.tile(t)), append(layout, fmt.Sprintf("%d_%d", t.X, t.Y))
+		for _, p := range c.tile(t) {
+			if t.Late {
+				late = append(late, p)
+				continue
+			}
+			stacked, layout = append(stacked, p.stream), append(layout, fmt.Sprintf("%d_%d", p.x, p.y))
 		}
 	}
 	out := base
 	if len(stacked) > 1 {
 		out = ffgo.Filter(stacked, "xstack", ffgo.Args{"inputs=" + itoa(len(stacked)), "layout=" + strings.Join(layout, "|")})
 	}
-	for _, t := range c.Tiles {
-		if t.Late {
-			out = ffgo.Filter([]*ffgo.Stream{out, c.tile(t)}, "overlay", ffgo.Args{itoa(t.X), itoa(t.Y), "format=yuv420"})
-		}
+	for _, p := range late {
+		out = ffgo.Filter([]*ffgo.Stream{out, p.stream}, "overlay", ffgo.Args{itoa(p.x), itoa(p.y), "format=yuv420"})
 	}
 	if len(c.Tiles) > 0 {
 		out = watched(out, stillness, stillFor)
 	}
 	overlay := ffgo.Input(file(c.Overlay), input("png_pipe", "png")).Video()
-	return ffgo.Filter([]*ffgo.Stream{out, overlay}, "overlay", ffgo.Args{"0", "0", "format=yuv420"}).
-		Filter("format", ffgo.Args{"yuv420p"})
+	out = ffgo.Filter([]*ffgo.Stream{out, overlay}, "overlay", ffgo.Args{"0", "0", "format=yuv420"})
+	if s := c.Stamp; s != nil {
+		out = ffgo.Filter([]*ffgo.Stream{out, c.stamp()}, "overlay", ffgo.Args{itoa(s.X), itoa(s.Y), "format=yuv420"})
+	}
+	return out.Filter("format", ffgo.Args{"yuv420p"})
 }
 
-// tile brings one source to the frame rate, the size and the pixel format of the canvas. Nothing here has a memory that
-// a rebuilt graph would lose.
-func (c Composition) tile(t Tile) *ffgo.Stream {
+// stamp shows its pictures for a second each, counted in frames, the first one for so much less as it was begun.
+func (c Composition) stamp() *ffgo.Stream {
+	in := input("png_pipe", "png")
+	in["framerate"] = 1
+	return ffgo.Input(file(c.Stamp.File), in).Video().
+		Filter("settb", ffgo.Args{"1/" + itoa(c.Rate)}).
+		Filter("setpts", ffgo.Args{fmt.Sprintf("N*%d-%d", c.Rate, c.Stamp.Begun)})
+}
+
+// placed is a stream with its place on the canvas.
+type placed struct {
+	stream *ffgo.Stream
+	x, y   int
+}
+
+// tile brings one source to the frame rate, the size and the pixel format of the canvas, below it what fills its place.
+// Nothing here has a memory that a rebuilt graph would lose.
+func (c Composition) tile(t Tile) []placed {
 	s := ffgo.Input(file(t.File), input("ivf", codecsOf[t.Codec])).Video().Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)})
+	var all []placed
+	if f := t.Fill; f != nil {
+		both := s.Split()
+		s = both.Get("0")
+		all = append(all, placed{blurred(both.Get("1"), f.Width, f.Height), f.X, f.Y})
+	}
 	if t.Scale {
 		s = s.Filter("scale", ffgo.Args{itoa(t.Width), itoa(t.Height), "flags=" + scaleFlags})
 	}
-	return s.Filter("setsar", ffgo.Args{"1"}).Filter("format", ffgo.Args{"yuv420p"})
+	return append(all, placed{s.Filter("setsar", ffgo.Args{"1"}).Filter("format", ffgo.Args{"yuv420p"}), t.X, t.Y})
+}
+
+// blurred fills a place with the middle of a picture, blurred and darkened. All of that is done to a thumbnail, which
+// costs next to nothing.
+func blurred(s *ffgo.Stream, w, h int) *ffgo.Stream {
+	const width = 64
+	height := max(2, (width*h/w+1)&^1)
+	return s.
+		Filter("scale", ffgo.Args{itoa(width), itoa(height), "force_original_aspect_ratio=increase", "force_divisible_by=2", "flags=" + scaleFlags}).
+		Filter("format", ffgo.Args{"yuv420p"}).
+		Filter("crop", ffgo.Args{itoa(width), itoa(height)}).
+		Filter("boxblur", ffgo.Args{"4", "2"}).
+		Filter("lutyuv", ffgo.Args{"y=16+(val-16)*0.55", "u=128+(val-128)*0.55", "v=128+(val-128)*0.55"}).
+		Filter("scale", ffgo.Args{itoa(w), itoa(h), "flags=" + scaleFlags}).
+		Filter("setsar", ffgo.Args{"1"})
 }
 
 func (c Composition) output(picture *ffgo.Stream) *ffgo.Stream {

@@ -55,7 +55,10 @@ func (p *Painter) pauseCard(img *image.RGBA, s Scene) {
 }
 
 // textSize is the height of a name in pixels on a cell of that height.
-func textSize(cell int) int { return min(max(cell/16, 13), 32) }
+func textSize(cell int) int { return min(max(cell/16, 17), 32) }
+
+// smallest is the height of the smallest name: what does not fit then is cut short.
+const smallest = 13
 
 // frame draws the line around a picture and the name in its lower left corner.
 func (p *Painter) frame(img *image.RGBA, t Tile) {
@@ -69,7 +72,7 @@ func (p *Painter) frame(img *image.RGBA, t Tile) {
 	}
 	size := textSize(t.Cell.Dy())
 	pad := size / 2
-	l := p.set(t.Name, size, t.Cell.Dx()-4*pad)
+	l := p.setWithin(t.Name, size, t.Cell.Dx()-4*pad)
 	if l.width == 0 {
 		return
 	}
@@ -85,9 +88,11 @@ func (p *Painter) card(img *image.RGBA, t Tile) {
 	small := size * 3 / 4
 	width := t.Cell.Dx() - 2*size
 	middle := t.Cell.Min.Add(t.Cell.Size().Div(2))
-	name, reason := p.set(t.Name, size, width), p.set(t.Reason, small, width)
+	name := p.setWithin(t.Name, size, width)
 	name.draw(img, image.Pt(middle.X-name.width/2, middle.Y), nameColor)
-	reason.draw(img, image.Pt(middle.X-reason.width/2, middle.Y+small*2), reasonColor)
+	for i, l := range p.wrap(t.Reason, small, width) {
+		l.draw(img, image.Pt(middle.X-l.width/2, middle.Y+small*2+i*small*4/3), reasonColor)
+	}
 }
 
 func fill(img *image.RGBA, r image.Rectangle, c color.Color) {

@@ -1,8 +1,12 @@
 package render
 
-import "image"
+import (
+	"image"
 
-// The grid: every tile has the same size and the form 16:9, rows are centred, and all edges lie on even pixels, because
+	"consilium/internal/media"
+)
+
+// Places: every tile of a grid has the same size and the form 16:9, rows are centred, and all edges lie on even pixels, because
 // colour has half the resolution.
 
 // even rounds down to an even number.
@@ -62,19 +66,33 @@ func fit(cell image.Rectangle, w, h int) image.Rectangle {
 // nearestEven is the even number nearest to a/b.
 func nearestEven(a, b int) int { return (a + b) / (2 * b) * 2 }
 
-// stripWidth is the column for people beside a shared screen.
+// thinBars are the widest pair of bars beside a picture, in pixels, that nobody minds.
+const thinBars = 16
+
+// surroundings is the cell of a camera's picture that does not fill it, such as of a phone held upright: there the picture
+// stands before a blurred, darkened copy of itself. Beside what an examination camera or a screen shows there is nothing,
+// because whoever looks there for findings must not see what is none. Bars of a few lines are left as they are.
+func surroundings(source media.Source, cell, picture image.Rectangle) image.Rectangle {
+	bare := cell.Size().Sub(picture.Size())
+	if source != media.Camera || bare.X <= thinBars && bare.Y <= thinBars {
+		return image.Rectangle{}
+	}
+	return cell
+}
+
+// stripWidth is the column for people beside a stage.
 const stripWidth = Width / 5
 
-// arrange gives every screen its place on the stage and every other tile its place in the grid or, beside a screen, in
-// the strip.
-func arrange(screens, others int) (stage, grid []image.Rectangle) {
+// arrange gives every screen, or whoever speaks, a place on the stage and every other tile its place in the grid or,
+// beside a stage, in the strip.
+func arrange(staged, others int) (stage, grid []image.Rectangle) {
 	canvas := image.Rect(0, 0, Width, Height)
 	switch {
-	case screens == 0:
+	case staged == 0:
 		return nil, cells(canvas, others)
 	case others == 0:
-		return cells(canvas, screens), nil
+		return cells(canvas, staged), nil
 	}
 	edge := Width - stripWidth
-	return cells(image.Rect(0, 0, edge, Height), screens), cells(image.Rect(edge, 0, Width, Height), others)
+	return cells(image.Rect(0, 0, edge, Height), staged), cells(image.Rect(edge, 0, Width, Height), others)
 }

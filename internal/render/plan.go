@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"image"
 	"slices"
 	"time"
 
@@ -16,7 +17,8 @@ type Plan struct {
 	Consultation string
 	Profile      Profile
 	Layout       string
-	Frames       int64 // of the whole archive, also of one without a picture
+	Clock        *Clock // stamped into the picture; nil: none
+	Frames       int64  // of the whole archive, also of one without a picture
 	Scenes       []Scene
 	Voices       []Voice
 	Chapters     []ffmpeg.Chapter
@@ -28,6 +30,8 @@ type Plan struct {
 type Order struct {
 	Profile string
 	Layout  string
+	Stamp   bool              // the wall clock stands in the picture
+	Levels  map[string]Levels // by participant: who speaks when, for the layout "speaker"
 }
 
 // MinFrames is the shortest archive: one second. A consultation that nobody ever joined has length 0, and its archive
@@ -40,7 +44,7 @@ func New(tl *timeline.Timeline, names sheet.Sheet, order Order) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan archive: %w", err)
 	}
-	layout, err := layoutNamed(order.Layout)
+	layout, err := LayoutNamed(order.Layout)
 	if err != nil {
 		return nil, fmt.Errorf("plan archive: %w", err)
 	}
@@ -49,8 +53,15 @@ func New(tl *timeline.Timeline, names sheet.Sheet, order Order) (*Plan, error) {
 		Frames: max(MinFrames, frameAt(tl.DurationNS)), Title: title(tl, names),
 	}
 	cast := newCast(tl, names)
+	if layout == Speaker {
+		cast.speakers = cast.speaking(order.Levels, p.Frames)
+		cast.staged = true
+	}
+	if order.Stamp {
+		p.Clock = &Clock{zero: tl.StartTime, zone: locationOf(names)}
+	}
 	p.Scenes = cast.scenes(p.Frames)
-	p.Voices = voices(tl)
+	p.Voices = Voices(tl)
 	p.Chapters, p.Cues = chapters(tl, names, p.Duration())
 	return p, nil
 }
@@ -84,7 +95,8 @@ type Voice struct {
 	Clips       []timeline.Clip // by time, disjoint
 }
 
-func voices(tl *timeline.Timeline) []Voice {
+// Voices lists the tracks of sound.
+func Voices(tl *timeline.Timeline) []Voice {
 	var all []Voice
 	for _, p := range tl.Participants {
 		for _, t := range p.Tracks {
@@ -124,6 +136,7 @@ func (p *Plan) Chunks() []Chunk {
 // Names of the files of a chunk, in a folder of its own: so that what a chunk is made of says nothing of its place.
 const (
 	OverlayFile = "overlay.png"
+	StampFile   = "stamp.png"
 	ChunkFile   = "out.ts"
 )
 
@@ -142,6 +155,14 @@ const (
 	Omit             // not at all
 )
 
+// place is r as ffmpeg takes it, nil when it is empty.
+func place(r image.Rectangle) *ffmpeg.Place {
+	if r.Empty() {
+		return nil
+	}
+	return &ffmpeg.Place{X: r.Min.X, Y: r.Min.Y, Width: r.Dx(), Height: r.Dy()}
+}
+
 // Compose is how a chunk is drawn. The i-th picture of its scene comes from TileFile(i), in the i-th way.
 func (p *Plan) Compose(c Chunk, ways []Way) ffmpeg.Composition {
 	out := ffmpeg.Composition{
@@ -157,6 +178,7 @@ func (p *Plan) Compose(c Chunk, ways []Way) ffmpeg.Composition {
 			X: pic.Rect.Min.X, Y: pic.Rect.Min.Y, Width: pic.Rect.Dx(), Height: pic.Rect.Dy(),
 			Scale: pic.Rect.Dx() != pic.Width || pic.Rect.Dy() != pic.Height,
 			Late:  ways[i] == Late,
+			Fill:  place(pic.Fill),
 		})
 	}
 	return out

@@ -368,7 +368,14 @@ func random(r *rand.Rand) *timeline.Timeline {
 
 func checkPlan(t *testing.T, seed uint64, tl *timeline.Timeline) {
 	t.Helper()
-	p, err := New(tl, who, Order{})
+	r := rand.New(rand.NewPCG(seed, 2))
+	order := Order{Layout: []string{Grid, Speaker}[seed%2], Levels: map[string]Levels{}}
+	for _, p := range tl.Participants {
+		for range 1 + tl.DurationNS/100/ms {
+			order.Levels[p.ID] = append(order.Levels[p.ID], float64(-60*r.IntN(2)))
+		}
+	}
+	p, err := New(tl, who, order)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ type Profile struct {
 
 const (
 	defaultProfile = "standard"
-	defaultLayout  = "grid"
+	defaultLayout  = Grid
 	audioBitRate   = 96_000
 	gop            = 2 * Rate // a click in the player lands within two seconds
 )
@@ -59,12 +59,21 @@ func ProfileNamed(name string) (Profile, error) {
 	return p, nil
 }
 
-// layoutNamed checks the name of a layout; the empty name is "grid", the only one.
-func layoutNamed(name string) (string, error) {
-	if name == "" || name == defaultLayout {
+// The layouts. In both, a shared screen takes the stage and people stand in a strip beside it.
+const (
+	Grid    = "grid"    // all tiles are of one size
+	Speaker = "speaker" // whoever speaks takes the stage; needs Order.Levels
+)
+
+// LayoutNamed checks the name of a layout; the empty name is "grid".
+func LayoutNamed(name string) (string, error) {
+	switch name {
+	case "":
 		return defaultLayout, nil
+	case Grid, Speaker:
+		return name, nil
 	}
-	return "", fmt.Errorf("no layout %q: grid", name)
+	return "", fmt.Errorf("no layout %q: grid, speaker", name)
 }
 
 // frameAt is the output frame next to a moment of the archive.

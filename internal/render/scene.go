@@ -35,6 +35,7 @@ type Picture struct {
 	Codec         media.Codec
 	Width, Height int             // of the source
 	Rect          image.Rectangle // within the cell, in the form of the source
+	Fill          image.Rectangle // what a blurred copy of it fills behind it; empty: nothing does
 	Clips         []timeline.Clip // by time; the first one begins at or before the scene's first frame, give or take half a frame
 }
 
@@ -74,6 +75,9 @@ type cast struct {
 	people []player
 	pauses []span[string] // what the card over a pause says
 	words  *words
+
+	staged   bool        // whoever speaks takes the stage
+	speakers []span[int] // index in people, by time, without gaps from the first one on
 }
 
 // player is one participant, on the clock of output frames.
@@ -148,11 +152,21 @@ type element struct {
 	source        media.Source
 	codec         media.Codec
 	width, height int
+	main          bool           // it is on the stage because it speaks
 	cause         timeline.Cause // of a card; empty on a card without a cause
 	paused        string         // of the one card over a pause, which is there for everybody: what it says
 }
 
 func (e element) isPicture() bool { return e.track != "" }
+
+// isStaged says whether e takes a place on the stage.
+func (e element) isStaged() bool { return e.source == media.Screen || e.main }
+
+// showsSame says whether o is e, perhaps in another place.
+func (e element) showsSame(o element) bool {
+	e.main, o.main = false, false
+	return e == o
+}
 
 // isOf says whether a clip of the element's track is what it shows: a clip of less than a frame, perhaps of another size,
 // is never seen.
@@ -195,6 +209,9 @@ func (c *cast) edges(frames int64) []int64 {
 	for _, s := range c.pauses {
 		add(s.from, s.to)
 	}
+	for _, s := range c.speakers {
+		add(s.from, s.to)
+	}
 	for _, p := range c.people {
 		for _, s := range p.present {
 			add(s.from, s.to)
@@ -224,6 +241,7 @@ func (c *cast) elementsAt(frame int64) []element {
 	if paused && len(all) > 0 && !slices.ContainsFunc(all, element.isPicture) {
 		return []element{{paused: text}}
 	}
+	c.stage(all, frame)
 	return all
 }
 
@@ -274,7 +292,7 @@ func join(acts []act) []act {
 
 // calm drops scenes shorter than half a second that show no picture which the scene before does not show: that one then
 // lasts longer and its pictures stand still for that moment. So a short loss does not flicker, whoever appears does so
-// with their picture, and nothing that was recorded is left out.
+// with their picture, and nothing that was recorded is left out. A picture that only changes its place may wait.
 func calm(acts []act) []act {
 	var all []act
 	held := int64(0) // frames by which the last of all lasts longer than it would
@@ -293,7 +311,7 @@ func calm(acts []act) []act {
 
 func showsMore(a, before act) bool {
 	for _, e := range a.elements {
-		if e.isPicture() && !slices.Contains(before.elements, e) {
+		if e.isPicture() && !slices.ContainsFunc(before.elements, e.showsSame) {
 			return true
 		}
 	}
@@ -307,16 +325,16 @@ func (c *cast) place(a act) Scene {
 		s.Note, s.Detail = c.words.paused, a.elements[0].paused
 		return s
 	}
-	screens := 0
+	staged := 0
 	for _, e := range a.elements {
-		if e.source == media.Screen {
-			screens++
+		if e.isStaged() {
+			staged++
 		}
 	}
-	stage, grid := arrange(screens, len(a.elements)-screens)
+	stage, grid := arrange(staged, len(a.elements)-staged)
 	for _, e := range a.elements {
 		places := &grid
-		if e.source == media.Screen {
+		if e.isStaged() {
 			places = &stage
 		}
 		s.Tiles = append(s.Tiles, c.tile(e, (*places)[0], a))
@@ -347,8 +365,10 @@ func (c *cast) tile(e element, cell image.Rectangle, a act) Tile {
 	if e.source == media.Screen {
 		t.Name = c.words.screen(p.name)
 	}
+	rect := fit(cell, e.width, e.height)
 	t.Picture = &Picture{
-		Track: e.track, Source: e.source, Codec: e.codec, Width: e.width, Height: e.height, Rect: fit(cell, e.width, e.height),
+		Track: e.track, Source: e.source, Codec: e.codec, Width: e.width, Height: e.height,
+		Rect: rect, Fill: surroundings(e.source, cell, rect),
 	}
 	for _, track := range p.tracks {
 		for _, clip := range track.clips {

@@ -4,6 +4,7 @@ import (
 	"image"
 	"image/color"
 	"slices"
+	"strings"
 	"sync"
 	"unicode"
 
@@ -49,6 +50,32 @@ func (p *Painter) set(text string, size, width int) line {
 		whole = p.shape(append(slices.Clone(runes), '…'), size)
 	}
 	return whole
+}
+
+// setWithin shapes text of that size or, where it does not fit, of a smaller one. It is cut short only when it does not fit
+// in the smallest one.
+func (p *Painter) setWithin(text string, size, width int) line {
+	for ; size > smallest; size-- {
+		if l := p.shape([]rune(text), size); l.width <= width {
+			return l
+		}
+	}
+	return p.set(text, size, width)
+}
+
+// wrap sets text in as many lines as it needs, broken between words.
+func (p *Painter) wrap(text string, size, width int) []line {
+	var all []line
+	now := ""
+	for _, word := range strings.Fields(text) {
+		longer := strings.TrimSpace(now + " " + word)
+		if now != "" && p.shape([]rune(longer), size).width > width {
+			all = append(all, p.set(now, size, width))
+			longer = word
+		}
+		now = longer
+	}
+	return append(all, p.set(now, size, width))
 }
 
 // shape brings text into the form in which it is drawn. A text that the shaper cannot take is left out: the archive matters more than one name on it.

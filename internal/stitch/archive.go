@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"consilium/internal/blob"
@@ -86,17 +87,26 @@ func (j *job) check(info ffmpeg.Info) error {
 
 // media are the names of the archive's files that lie in the folder of the job.
 func (j *job) media() []string {
-	if !j.plan.Profile.Video {
-		return []string{ArchiveFile}
+	all := []string{ArchiveFile}
+	if j.hasThumbnails() {
+		all = append(all, ThumbnailsFile)
 	}
-	return []string{ArchiveFile, ThumbnailsFile}
+	for _, v := range j.result.voices {
+		all = append(all, v.File)
+	}
+	return all
+}
+
+// hasThumbnails says whether there is a sheet of thumbnails: the keyframes of the finished file, where they were decoded.
+func (j *job) hasThumbnails() bool {
+	return j.plan.Profile.Video && !slices.Contains(j.result.unverified, checkOfKeyframes)
 }
 
 // texts are the archive's other files, without the manifest.
 func (j *job) texts() map[string][]byte {
 	all := map[string][]byte{ChaptersFile: []byte(j.plan.ChaptersVTT()), EventsFile: []byte(j.plan.EventsVTT())}
 	all[PeaksFile] = j.peaks()
-	if j.plan.Profile.Video {
+	if j.hasThumbnails() {
 		all[ThumbnailsVTTFile] = []byte(j.thumbnailsVTT())
 	}
 	return all
@@ -144,5 +154,6 @@ func (w *Worker) store(ctx context.Context, j *job) error {
 	return w.conclude(ctx, j, events.ArchiveRendered{
 		Version: j.request.Version, Key: video.Key, Bytes: video.Bytes, SHA256: video.SHA256,
 		ManifestSHA256: about.SHA256, DurationMS: j.plan.Duration().Milliseconds(),
+		Unverified: j.result.unverified,
 	})
 }

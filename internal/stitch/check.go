@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os/exec"
 	"slices"
 	"time"
 
@@ -87,7 +88,30 @@ func (w *Worker) watchAlone(ctx context.Context, dir string, p *pictureWork, i i
 	return known[i], err
 }
 
-// checkSound counts what the encoder wrote, and listens to it. loudest is the mean that was mixed, in dB.
+// The checks of a finished file, as they are called where they could not be made. What a check finds wrong fails the
+// archive; that the machine was not able to make it, because it killed the tool or ran out of time, does not: then the
+// archive says of itself that it was not verified.
+const (
+	checkOfSound     = "sound"     // decoding, level and loudness of the sound, or of a voice
+	checkOfTimes     = "times"     // every frame at its time
+	checkOfKeyframes = "keyframes" // every keyframe decodes; they are the thumbnails too
+)
+
+// notMade says whether err means that a check was not made, and not that it found anything: what a tool says by ending
+// with a code of its own is a finding.
+func notMade(ctx context.Context, err error) bool {
+	var tool *ffmpeg.RunError
+	if ctx.Err() != nil || !errors.As(err, &tool) {
+		return false
+	}
+	var exit *exec.ExitError
+	return errors.Is(err, ffmpeg.ErrTimeLimit) || !errors.As(err, &exit) || !exit.Exited()
+}
+
+// errNotListened says that the sound could not be checked.
+var errNotListened = errors.New("not verified")
+
+// checkSound counts what the encoder wrote, and listens to it. mixed is the mean that was mixed, in dB.
 func (w *Worker) checkSound(ctx context.Context, dir string, samples int64, mixed float64) (ffmpeg.Hearing, error) {
 	info, err := w.deps.FFmpeg.Probe(ctx, dir, encodedFile, "mp4")
 	if err != nil {
@@ -98,6 +122,9 @@ func (w *Worker) checkSound(ctx context.Context, dir string, samples int64, mixe
 		return ffmpeg.Hearing{}, &failure{CodeRenderFailed, fmt.Errorf("the sound is %+v instead of %s", a, want)}
 	}
 	h, err := w.deps.FFmpeg.Listen(ctx, dir, encodedFile, want)
+	if notMade(ctx, err) {
+		return ffmpeg.Hearing{}, fmt.Errorf("%w: %w", errNotListened, err)
+	}
 	if err != nil {
 		return ffmpeg.Hearing{}, err
 	}
@@ -152,22 +179,36 @@ func (w *Worker) inspect(ctx context.Context, j *job) error {
 	}
 	defer free()
 	times, err := w.deps.FFmpeg.Times(ctx, j.dir, ArchiveFile)
-	if err != nil {
+	switch {
+	case notMade(ctx, err):
+		j.unverified(checkOfTimes, err)
+	case err != nil:
 		return err
-	}
-	if err := j.checkTimes(times); err != nil {
-		return &failure{CodeRenderFailed, err}
+	default:
+		if err := j.checkTimes(times); err != nil {
+			return &failure{CodeRenderFailed, err}
+		}
 	}
 	cmd, err := j.storyboard().Command()
 	if err != nil {
 		return err
 	}
 	res, err := w.deps.FFmpeg.Run(ctx, j.dir, cmd, ffmpeg.Pipes{})
-	if err != nil {
+	switch {
+	case notMade(ctx, err):
+		j.unverified(checkOfKeyframes, err)
+	case err != nil:
 		return err
-	}
-	if res.DecodeErrors > 0 {
+	case res.DecodeErrors > 0:
 		return &failure{CodeRenderFailed, errors.New("the finished file does not decode")}
 	}
 	return nil
+}
+
+// unverified notes a check that was not made.
+func (j *job) unverified(check string, err error) {
+	j.logger.Warn("a check of the archive was not made", "check", check, "error", err)
+	j.result.mu.Lock()
+	defer j.result.mu.Unlock()
+	j.result.notVerifiedLocked(check)
 }

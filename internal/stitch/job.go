@@ -242,8 +242,12 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 		}
 	}
 	j.measure()
+	order := render.Order{Profile: j.request.Profile, Layout: j.request.Layout, Stamp: j.request.Stamp}
 	var err error
-	j.plan, err = render.New(j.timeline, j.sheet, render.Order{Profile: j.request.Profile, Layout: j.request.Layout})
+	if order.Levels, err = w.levels(ctx, j, order); err != nil {
+		return fmt.Errorf("measure who speaks: %w", err)
+	}
+	j.plan, err = render.New(j.timeline, j.sheet, order)
 	if err != nil {
 		return &failure{CodeRenderFailed, err}
 	}

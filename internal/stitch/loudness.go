@@ -58,12 +58,19 @@ func newLoudnessMeter() *loudnessMeter {
 	return m
 }
 
-// add takes a sample and says whether more are wanted.
-func (m *loudnessMeter) add(f frame) bool {
+// weigh gives the square of a sample, as loud as it seems, of all channels together.
+func (m *loudnessMeter) weigh(f frame) float64 {
+	sum := 0.0
 	for c, v := range f {
 		y := m.filters[c][1].next(m.filters[c][0].next(float64(v)))
-		m.squares += y * y
+		sum += y * y
 	}
+	return sum
+}
+
+// add takes a sample and says whether more are wanted.
+func (m *loudnessMeter) add(f frame) bool {
+	m.squares += m.weigh(f)
 	if m.samples++; m.samples == mixBlock {
 		m.tenths = append(m.tenths, m.squares/mixBlock)
 		m.squares, m.samples = 0, 0

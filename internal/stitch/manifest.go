@@ -26,6 +26,8 @@ type Manifest struct {
 	Timeline     *timeline.Timeline `json:"timeline"` // as rendered: what is missing is a gap in it
 	Chunks       []Piece            `json:"chunks"`   // in the order of the archive
 	Sound        Piece              `json:"sound"`
+	Stamp        bool               `json:"stamp,omitempty"`    // the wall clock stands in the picture
+	Voices       []VoiceFile        `json:"voices,omitempty"`   // sound of each participant, as long as the archive
 	Gains        map[string]float64 `json:"gains"`              // dB by participant, by which voices were brought toward one loudness
 	Failures     []PieceFailure     `json:"failures,omitempty"` // chunks that could not be made: cards stand there
 	Checks       Checks             `json:"checks"`
@@ -45,6 +47,15 @@ type Piece struct {
 	SHA256 string `json:"sha256"`
 }
 
+// VoiceFile is the sound of one participant alone: mono, on the clock of the archive and as long as it.
+type VoiceFile struct {
+	Participant string `json:"participant"`
+	File        string `json:"file"` // beside the archive
+	Piece
+	Bytes    int64   `json:"bytes"`
+	Loudness float64 `json:"loudness"` // LUFS, integrated; -70 is silence
+}
+
 // PieceFailure is a chunk in whose place there are cards.
 type PieceFailure struct {
 	Key     string       `json:"key"` // of the chunk that could not be made
@@ -62,7 +73,9 @@ type Checks struct {
 	Loudness     float64 `json:"loudness"`     // LUFS, integrated (EBU R 128); -70 is silence
 	DecodeErrors int64   `json:"decodeErrors"` // frames of the segments that could not be decoded
 	SyncErrorMS  float64 `json:"syncErrorMs"`  // largest estimated error of a clip's place
-	AVOffsetMS   float64 `json:"avOffsetMs"`   // 95 of 100 camera frames are nearer to their sound than this, by the clocks
+	// Unverified are those that could not be made, as in archive.rendered; none: all were.
+	Unverified []string `json:"unverified,omitempty"`
+	AVOffsetMS float64  `json:"avOffsetMs"` // 95 of 100 camera frames are nearer to their sound than this, by the clocks
 }
 
 // percentile is the 95th of the sizes of offsets, to the microsecond.
@@ -95,12 +108,14 @@ func (j *job) manifest() Manifest {
 	}
 	m.Chunks = append(m.Chunks, j.result.chunks...)
 	m.Sound, m.Gains, m.Failures = j.result.sound, j.result.gains, j.result.failures
+	m.Stamp, m.Voices = j.plan.Clock != nil, j.result.voices
 	m.Checks = Checks{
-		FrozenMS: j.result.frozenMS, BlackMS: j.result.blackMS, Loudness: j.result.loudness,
+		Unverified: j.result.unverified,
+		FrozenMS:   j.result.frozenMS, BlackMS: j.result.blackMS, Loudness: j.result.loudness,
 		DecodeErrors: j.result.decodeErrors, SyncErrorMS: worstPlace(j.timeline), AVOffsetMS: percentile(j.offsets),
 	}
 	if j.plan.Profile.Video {
-		m.Checks.Frames = j.plan.Frames // counted and timed, else there is no manifest
+		m.Checks.Frames = j.plan.Frames // counted, else there is no manifest
 	}
 	return m
 }

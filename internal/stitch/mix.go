@@ -29,12 +29,12 @@ func (w *Worker) makeSound(ctx context.Context, dir string, s *soundWork, files 
 	if err != nil {
 		return made{}, err
 	}
-	cmd, err := ffmpeg.EncodeAudio(encodedFile, s.BitRate)
+	cmd, err := ffmpeg.EncodeAudio(encodedFile, s.BitRate, s.channels())
 	if err != nil {
 		return made{}, err
 	}
-	mix := mixer{tool: w.deps.FFmpeg, dir: dir, runs: runs}
-	gains, err := mix.measure(ctx, s)
+	mix := mixer{tool: w.deps.FFmpeg, dir: dir, runs: runs, mono: s.Mono}
+	gains, err := mix.measure(ctx, s.voices())
 	if err != nil {
 		return made{}, err
 	}
@@ -56,8 +56,14 @@ func (w *Worker) makeSound(ctx context.Context, dir string, s *soundWork, files 
 	if err := group.Wait(); err != nil {
 		return made{}, err
 	}
-	h, err := w.checkSound(ctx, dir, s.Samples, decibels(mix.squares, ffmpeg.Channels*s.Samples))
-	return made{Lost: mix.lostRuns(), Loudness: h.Loudness, Gains: gains, Peaks: mix.peaks}, err
+	m := made{Lost: mix.lostRuns(), Gains: gains, Peaks: mix.peaks}
+	h, err := w.checkSound(ctx, dir, s.Samples, decibels(mix.squares, mix.channels()*s.Samples))
+	if errors.Is(err, errNotListened) {
+		w.logger.Warn("the finished sound was not checked", "error", err)
+		m.Unverified, err = true, nil
+	}
+	m.Loudness = h.Loudness
+	return m, err
 }
 
 // runs opens the runs of a recipe.
@@ -93,6 +99,7 @@ type mixer struct {
 	tool *ffmpeg.Tool
 	dir  string
 	runs []run
+	mono bool // both channels become one
 
 	gains   []float32 // factors by run; nil: none
 	squares float64   // sum of the squares of all samples
@@ -118,20 +125,45 @@ const mixBlock = ffmpeg.SampleRate / 10
 func (m *mixer) write(ctx context.Context, out io.Writer, total int64) error {
 	buffered := bufio.NewWriterSize(out, 1<<16)
 	limit, drop := newLimiter(), lookAhead-1
+	put := func(f frame) error {
+		if f = limit.next(f); drop > 0 {
+			drop--
+			return nil
+		}
+		samples := f[:]
+		if m.mono {
+			samples = []float32{(f[0] + f[1]) / 2}
+		}
+		m.note(samples)
+		return writeSamples(buffered, samples)
+	}
+	err := m.blocks(ctx, total, func(block []frame) error {
+		for _, f := range block {
+			if err := put(f); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for range lookAhead - 1 {
+		if err := put(frame{}); err != nil {
+			return err
+		}
+	}
+	return buffered.Flush()
+}
+
+// blocks adds up so many samples and gives them out by the tenth of a second. It ends every decoder that it started.
+func (m *mixer) blocks(ctx context.Context, total int64, give func([]frame) error) error {
 	playing := map[int]*voice{}
 	defer func() {
 		for _, v := range playing {
 			v.stop()
 		}
 	}()
-	put := func(f frame) error {
-		if f = limit.next(f); drop > 0 {
-			drop--
-			return nil
-		}
-		m.note(f)
-		return writeFrame(buffered, f)
-	}
 	for at := int64(0); at < total; at += mixBlock {
 		block := make([]frame, min(mixBlock, total-at))
 		for i, r := range m.runs {
@@ -153,22 +185,23 @@ func (m *mixer) write(ctx context.Context, out io.Writer, total int64) error {
 				delete(playing, i)
 			}
 		}
-		for _, f := range block {
-			if err := put(f); err != nil {
-				return err
-			}
-		}
-	}
-	for range lookAhead - 1 {
-		if err := put(frame{}); err != nil {
+		if err := give(block); err != nil {
 			return err
 		}
 	}
-	return buffered.Flush()
+	return nil
 }
 
-// note keeps what is to be known of a sample that was mixed.
-func (m *mixer) note(f frame) {
+// channels is how many are written.
+func (m *mixer) channels() int64 {
+	if m.mono {
+		return 1
+	}
+	return ffmpeg.Channels
+}
+
+// note keeps what is to be known of a sample that was mixed, in all channels.
+func (m *mixer) note(f []float32) {
 	if m.noted%mixBlock == 0 {
 		m.peaks = append(m.peaks, 0)
 	}
@@ -181,12 +214,30 @@ func (m *mixer) note(f frame) {
 	}
 }
 
-// measure finds the gain of each voice in dB and sets that of its runs. It decodes what it needs of them and no more.
-func (m *mixer) measure(ctx context.Context, s *soundWork) ([]float64, error) {
+// channels is how many the finished sound has.
+func (s *soundWork) channels() int {
+	if s.Mono {
+		return 1
+	}
+	return ffmpeg.Channels
+}
+
+// voices are the numbers of the voices of all runs.
+func (s *soundWork) voices() []int {
+	var all []int
+	for _, r := range s.Runs {
+		all = append(all, r.Voice)
+	}
+	return all
+}
+
+// measure finds the gain of each voice in dB and sets that of its runs, voices being their numbers. It decodes what it
+// needs of them and no more.
+func (m *mixer) measure(ctx context.Context, voices []int) ([]float64, error) {
 	var meters []*loudnessMeter
 	m.gains = nil
 	for number, r := range m.runs {
-		of := s.Runs[number].Voice
+		of := voices[number]
 		for of >= len(meters) {
 			meters = append(meters, newLoudnessMeter())
 		}
@@ -209,7 +260,7 @@ func (m *mixer) measure(ctx context.Context, s *soundWork) ([]float64, error) {
 	}
 	m.gains = make([]float32, len(m.runs))
 	for number := range m.runs {
-		m.gains[number] = factor(gains[s.Runs[number].Voice])
+		m.gains[number] = factor(gains[voices[number]])
 	}
 	return gains, nil
 }
@@ -228,12 +279,13 @@ func (v *voice) hear(meter *loudnessMeter) error {
 	return nil
 }
 
-func writeFrame(w io.Writer, f frame) error {
+// writeSamples writes one sample of each channel.
+func writeSamples(w io.Writer, f []float32) error {
 	var b [frameBytes]byte
 	for c, v := range f {
 		binary.LittleEndian.PutUint32(b[4*c:], math.Float32bits(v))
 	}
-	_, err := w.Write(b[:])
+	_, err := w.Write(b[:4*len(f)])
 	return err
 }
 

@@ -19,6 +19,7 @@ type order struct {
 	at     render.Chunk
 	shown  [][]string // segments by tile, or by run of the sound
 	voices []string   // participants by voice of the sound
+	voice  string     // participant, where the sound is that of one; else empty
 	weight int64      // output frames: the longest are made first
 }
 
@@ -28,11 +29,16 @@ func (o *order) isSound() bool { return o.chunk < 0 }
 // orders turns the plan into recipes, the longest first: the sound, which takes one process from the beginning to the
 // end, then the chunks.
 func (w *Worker) orders(j *job) ([]*order, error) {
-	sound, err := j.soundOrder()
-	if err != nil {
-		return nil, err
+	all := []*order{j.soundOrder("")}
+	if j.request.Voices {
+		for _, p := range j.timeline.Participants {
+			if slices.ContainsFunc(j.plan.Voices, func(v render.Voice) bool { return v.Participant == p.ID }) {
+				all = append(all, j.soundOrder(p.ID))
+			}
+		}
 	}
-	all := []*order{sound}
+	sounds := len(all)
+	var err error
 	over := newOverlays(w.painter, j.plan, j.sheet.Language)
 	for i, c := range j.plan.Chunks() {
 		o, err := j.pictureOrder(over, i, c)
@@ -46,7 +52,7 @@ func (w *Worker) orders(j *job) ([]*order, error) {
 			return nil, err
 		}
 	}
-	slices.SortStableFunc(all[1:], func(a, b *order) int { return cmp.Compare(b.weight, a.weight) })
+	slices.SortStableFunc(all[sounds:], func(a, b *order) int { return cmp.Compare(b.weight, a.weight) })
 	return all, nil
 }
 
@@ -78,6 +84,9 @@ func (j *job) pictureOrder(over *overlays, number int, c render.Chunk) (*order, 
 		return nil, err
 	}
 	work.Composition = j.plan.Compose(c, ways)
+	if err := over.stamp(work, c); err != nil {
+		return nil, err
+	}
 	o.recipe = &recipe{Form: recipeForm, Tool: j.tool, Sources: used.all, Picture: work}
 	return o, nil
 }
@@ -118,12 +127,18 @@ func segmentsIn(pic *render.Picture, c render.Chunk) []string {
 	return all
 }
 
-// soundOrder is the order of the sound.
-func (j *job) soundOrder() (*order, error) {
-	o := &order{chunk: -1, weight: j.plan.Frames}
+// soundOrder is the order of the sound, or of that of one participant.
+func (j *job) soundOrder(of string) *order {
+	o := &order{chunk: -1, voice: of, weight: j.plan.Frames}
 	work := &soundWork{Samples: j.plan.Samples(), BitRate: j.plan.Profile.AudioBitRate}
+	if of != "" {
+		work.BitRate, work.Mono = voiceBitRate, true
+	}
 	var used numbering
 	for _, v := range j.plan.Voices {
+		if of != "" && v.Participant != of {
+			continue
+		}
 		voice := slices.Index(o.voices, v.Participant)
 		if voice < 0 {
 			voice = len(o.voices)
@@ -144,8 +159,11 @@ func (j *job) soundOrder() (*order, error) {
 		}
 	}
 	o.recipe = &recipe{Form: recipeForm, Tool: j.tool, Sources: used.all, Sound: work}
-	return o, nil
+	return o
 }
+
+// voiceBitRate is that of a single voice in bit/s.
+const voiceBitRate = 64_000
 
 // without is the order of a chunk with nothing but cards: what is shown where a chunk cannot be made.
 func (j *job) without(over *overlays, o *order) (*order, error) {
@@ -156,7 +174,11 @@ func (j *job) without(over *overlays, o *order) (*order, error) {
 	}
 	bare := *o
 	bare.shown = nil
-	bare.recipe = &recipe{Form: recipeForm, Tool: j.tool, Picture: &pictureWork{Composition: j.plan.Compose(o.at, ways), Overlay: card}}
+	work := &pictureWork{Composition: j.plan.Compose(o.at, ways), Overlay: card}
+	if err := over.stamp(work, o.at); err != nil {
+		return nil, err
+	}
+	bare.recipe = &recipe{Form: recipeForm, Tool: j.tool, Picture: work}
 	bare.key, err = bare.recipe.digest()
 	return &bare, err
 }

@@ -69,6 +69,23 @@ func (o *overlays) card(scene, number int) (drawing, image.Rectangle, error) {
 	return d, cell, err
 }
 
+// stamp adds the wall clock to a chunk, where the plan wants one.
+func (o *overlays) stamp(work *pictureWork, c render.Chunk) error {
+	if o.plan.Clock == nil {
+		return nil
+	}
+	place, pictures := o.painter.Stamp(o.plan.Clock, c)
+	for _, img := range pictures {
+		d, err := drawn(img)
+		if err != nil {
+			return err
+		}
+		work.Stamp = append(work.Stamp, d)
+	}
+	work.Composition.Stamp = &place
+	return nil
+}
+
 // drawn packs a picture.
 func drawn(img *image.RGBA) (drawing, error) {
 	var b bytes.Buffer

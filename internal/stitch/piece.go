@@ -31,14 +31,15 @@ type made struct {
 	Key          string    `json:"key"` // of the recipe
 	SHA256       string    `json:"sha256"`
 	Bytes        int64     `json:"bytes"`
-	DecodeErrors int       `json:"decodeErrors"`       // frames of the sources that could not be decoded
-	Omitted      []int     `json:"omitted,omitempty"`  // tiles that gave no picture, by number
-	Lost         []int     `json:"lost,omitempty"`     // runs that do not decode to their end, by number
-	FrozenMS     int64     `json:"frozenMs,omitempty"` // nothing in the picture moved, for two seconds or more at a time
-	BlackMS      int64     `json:"blackMs,omitempty"`  // the whole picture was black
-	Loudness     float64   `json:"loudness,omitempty"` // of the sound: LUFS
-	Gains        []float64 `json:"gains,omitempty"`    // of the sound: dB by voice
-	Peaks        []byte    `json:"peaks,omitempty"`    // of the sound: greatest sample of each tenth of a second, 255 is full scale
+	DecodeErrors int       `json:"decodeErrors"`         // frames of the sources that could not be decoded
+	Omitted      []int     `json:"omitted,omitempty"`    // tiles that gave no picture, by number
+	Lost         []int     `json:"lost,omitempty"`       // runs that do not decode to their end, by number
+	FrozenMS     int64     `json:"frozenMs,omitempty"`   // nothing in the picture moved, for two seconds or more at a time
+	BlackMS      int64     `json:"blackMs,omitempty"`    // the whole picture was black
+	Loudness     float64   `json:"loudness,omitempty"`   // of the sound: LUFS
+	Gains        []float64 `json:"gains,omitempty"`      // of the sound: dB by voice
+	Unverified   bool      `json:"unverified,omitempty"` // of the sound: it could not be listened to
+	Peaks        []byte    `json:"peaks,omitempty"`      // of the sound: greatest sample of each tenth of a second, 255 is full scale
 }
 
 // extension is that of the media of a piece.
@@ -223,6 +224,15 @@ func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways [
 	}
 	if err := writeFile(filepath.Join(dir, p.Composition.Overlay), overlay); err != nil {
 		return ffmpeg.Result{}, err
+	}
+	if s := p.Composition.Stamp; s != nil {
+		var all []byte
+		for _, d := range p.Stamp {
+			all = append(all, d.PNG...)
+		}
+		if err := writeFile(filepath.Join(dir, s.File), all); err != nil {
+			return ffmpeg.Result{}, err
+		}
 	}
 	cmd, err := ffmpeg.Compose(p.as(ways))
 	if err != nil {

@@ -37,6 +37,7 @@ type pictureWork struct {
 	Composition ffmpeg.Composition `json:"composition"`
 	Tiles       []tileWork         `json:"tiles"` // as those of the composition
 	Overlay     drawing            `json:"overlay"`
+	Stamp       []drawing          `json:"stamp,omitempty"` // the wall clock, a picture for each second
 }
 
 // tileWork is one moving picture of a chunk: the frames to take from the sources, and the card that stands in its cell
@@ -60,10 +61,11 @@ type drawing struct {
 	Pixels string `json:"pixels"` // SHA-256
 }
 
-// soundWork is the sound of a whole archive.
+// soundWork is the sound of a whole archive, or of one voice in it.
 type soundWork struct {
 	Samples int64     `json:"samples"`
 	BitRate int       `json:"bitRate"`
+	Mono    bool      `json:"mono,omitempty"`
 	Runs    []runWork `json:"runs"`
 }
 
@@ -80,7 +82,7 @@ func (r *recipe) command() (ffmpeg.Command, error) {
 	case r.Picture != nil:
 		return ffmpeg.Compose(r.Picture.Composition)
 	case r.Sound != nil:
-		return ffmpeg.EncodeAudio(encodedFile, r.Sound.BitRate)
+		return ffmpeg.EncodeAudio(encodedFile, r.Sound.BitRate, r.Sound.channels())
 	}
 	return ffmpeg.Command{}, errors.New("a recipe of nothing")
 }
@@ -99,6 +101,10 @@ func (r *recipe) digest() (string, error) {
 	if r.Picture != nil {
 		p := *r.Picture
 		p.Overlay.PNG = nil
+		p.Stamp = slices.Clone(p.Stamp)
+		for i := range p.Stamp {
+			p.Stamp[i].PNG = nil
+		}
 		p.Tiles = make([]tileWork, len(r.Picture.Tiles))
 		for i, t := range r.Picture.Tiles {
 			t.Card.PNG = nil
@@ -152,6 +158,9 @@ func decodeRecipe(in io.Reader, key string) (*recipe, error) {
 
 // check refuses numbers that point nowhere.
 func (r *recipe) check() error {
+	if r.Picture != nil && (r.Picture.Composition.Stamp == nil) != (len(r.Picture.Stamp) == 0) {
+		return fmt.Errorf("%w: a clock without its pictures", errRecipe)
+	}
 	if r.Picture != nil && len(r.Picture.Tiles) != len(r.Picture.Composition.Tiles) {
 		return fmt.Errorf("%w: %d tiles for %d places", errRecipe, len(r.Picture.Tiles), len(r.Picture.Composition.Tiles))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -29,12 +30,17 @@ type result struct {
 	decodeErrors int64
 	frozenMS     int64
 	blackMS      int64
-	loudness     float64 // LUFS
+	voices       []VoiceFile // in the order of the participants
+	unverified   []string    // checks of the finished files that were not made
+	loudness     float64     // LUFS
 	gains        map[string]float64
 	peaks        []byte
 }
 
 const soundFile = "sound.m4a"
+
+// voiceFile is the name of the sound of one participant.
+func voiceFile(participant string) string { return "voice-" + participant + ".m4a" }
 
 // chunkFile is the name of a finished chunk in the folder of a job.
 func chunkFile(i int) string { return fmt.Sprintf("c%04d.ts", i) }
@@ -45,7 +51,12 @@ func (w *Worker) render(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	j.result.chunks = make([]Piece, len(orders)-1)
+	j.result.chunks = make([]Piece, len(j.plan.Chunks()))
+	for _, o := range orders {
+		if o.voice != "" {
+			j.result.voices = append(j.result.voices, VoiceFile{Participant: o.voice, File: voiceFile(o.voice)})
+		}
+	}
 	if w.deps.Queue != nil {
 		return w.together(ctx, j, orders)
 	}
@@ -89,6 +100,17 @@ func (w *Worker) fulfil(ctx context.Context, j *job, o *order) error {
 // canBeIsolated says whether cards may stand in for a piece: for a chunk with pictures. A chunk of cards that cannot be
 // made, or the sound, costs the archive.
 func (o *order) canBeIsolated() bool { return !o.isSound() && len(o.shown) > 0 }
+
+// file is the name of the piece in the folder of the job.
+func (o *order) file() string {
+	switch {
+	case o.voice != "":
+		return voiceFile(o.voice)
+	case o.isSound():
+		return soundFile
+	}
+	return chunkFile(o.chunk)
+}
 
 // explain says of which piece an error is.
 func (o *order) explain(err error) error {
@@ -144,11 +166,7 @@ func (w *Worker) collect(ctx context.Context, j *job, o *order, m made) error {
 		return err
 	}
 	defer in.Close()
-	name := soundFile
-	if !o.isSound() {
-		name = chunkFile(o.chunk)
-	}
-	out, err := create(filepath.Join(j.dir, name))
+	out, err := create(filepath.Join(j.dir, o.file()))
 	if err != nil {
 		return err
 	}
@@ -168,7 +186,16 @@ func (j *job) account(o *order, m made) {
 	r := &j.result
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if o.isSound() {
+	if m.Unverified {
+		r.notVerifiedLocked(checkOfSound)
+	}
+	if o.voice != "" {
+		for i := range r.voices {
+			if v := &r.voices[i]; v.Participant == o.voice {
+				v.Piece, v.Bytes, v.Loudness = Piece{m.Key, m.SHA256}, m.Bytes, m.Loudness
+			}
+		}
+	} else if o.isSound() {
 		r.sound, r.loudness, r.peaks, r.gains = Piece{m.Key, m.SHA256}, m.Loudness, m.Peaks, map[string]float64{}
 		for i, gain := range m.Gains {
 			if i < len(o.voices) {
@@ -185,6 +212,14 @@ func (j *job) account(o *order, m made) {
 		if i < len(o.shown) {
 			j.lose(o.shown[i]...)
 		}
+	}
+}
+
+// notVerifiedLocked notes a check that was not made.
+func (r *result) notVerifiedLocked(check string) {
+	if !slices.Contains(r.unverified, check) {
+		r.unverified = append(r.unverified, check)
+		slices.Sort(r.unverified)
 	}
 }
 

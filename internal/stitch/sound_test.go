@@ -126,7 +126,7 @@ func TestJoinedOggHoldsEveryPacketOnce(t *testing.T) {
 func samplesAs(n int, f func(i int) float32) *bytes.Buffer {
 	var b bytes.Buffer
 	for i := range n {
-		_ = writeFrame(&b, frame{f(i), -f(i)}) // a buffer takes everything
+		_ = writeSamples(&b, []float32{f(i), -f(i)}) // a buffer takes everything
 	}
 	return &b
 }

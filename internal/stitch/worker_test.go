@@ -83,12 +83,13 @@ func (a archiveOf) at(frame, x, y int) color.RGBA {
 }
 
 var (
-	red   = color.RGBA{0xff, 0, 0, 0xff}
-	green = color.RGBA{0, 0x80, 0, 0xff}
-	blue  = color.RGBA{0, 0, 0xff, 0xff}
-	white = color.RGBA{0xff, 0xff, 0xff, 0xff}
-	card  = color.RGBA{0x37, 0x3e, 0x49, 0xff}
-	empty = color.RGBA{0x20, 0x24, 0x2b, 0xff}
+	red      = color.RGBA{0xff, 0, 0, 0xff}
+	green    = color.RGBA{0, 0x80, 0, 0xff}
+	blue     = color.RGBA{0, 0, 0xff, 0xff}
+	darkBlue = color.RGBA{0, 0, 0x88, 0xff}
+	white    = color.RGBA{0xff, 0xff, 0xff, 0xff}
+	card     = color.RGBA{0x37, 0x3e, 0x49, 0xff}
+	empty    = color.RGBA{0x20, 0x24, 0x2b, 0xff}
 )
 
 func near(a, b color.RGBA) bool {
@@ -164,7 +165,7 @@ func TestGridFollowsWhoComesAndGoes(t *testing.T) {
 	archive.shows(40, "the first one alone, at the edge", 100, 200, red)
 	archive.shows(80, "the first one beside the second", 320, 360, red)
 	archive.shows(80, "the second one", 960, 360, blue)
-	archive.shows(80, "beside the phone", 700, 360, empty)
+	archive.shows(80, "the phone again, blurred, beside it", 700, 360, darkBlue)
 	archive.shows(80, "above both", 640, 60, empty)
 	archive.shows(140, "the first one beside the card", 320, 250, red)
 	archive.shows(140, "the card", 700, 220, card)

@@ -182,6 +182,12 @@ func (w *world) end(ms int64, profile string) int {
 // request asks for one more archive.
 func (w *world) request(profile string) int {
 	w.t.Helper()
+	return w.order(events.ArchiveRequested{Layout: "grid", Profile: profile})
+}
+
+// order asks for one more archive of which the given fields are as r has them.
+func (w *world) order(r events.ArchiveRequested) int {
+	w.t.Helper()
 	last, err := w.log.Last(w.t.Context(), w.consultation)
 	if err != nil {
 		w.t.Fatal(err)
@@ -196,9 +202,8 @@ func (w *world) request(profile string) int {
 		w.t.Fatal(err)
 	}
 	w.requests++
-	w.say(100_000, "", events.ArchiveRequested{
-		Version: w.requests, ThroughSeq: last.Seq, Layout: "grid", Profile: profile, Sheet: events.Blob{Key: key, SHA256: info.SHA256},
-	})
+	r.Version, r.ThroughSeq, r.Sheet = w.requests, last.Seq, events.Blob{Key: key, SHA256: info.SHA256}
+	w.say(100_000, "", r)
 	return w.requests
 }
 
