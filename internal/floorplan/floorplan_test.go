@@ -65,6 +65,7 @@ var plan = map[string]int{
 	"internal/media/turnserver": parts,
 	"internal/render":           parts,
 	"internal/spool":            parts,
+	"internal/webhook":          parts,
 
 	"internal/api":        useCases,
 	"internal/backup":     useCases,
