@@ -71,7 +71,7 @@ func (w *Worker) fetch(ctx context.Context, all []*segmentFile) error {
 			switch {
 			case errors.Is(err, blob.ErrNotFound):
 				s.cause = timeline.Missing
-			case errors.Is(err, errDamaged):
+			case errors.Is(err, errDamaged), errors.Is(err, blob.ErrBadKey):
 				s.cause = timeline.Corrupt
 			case err != nil:
 				return fmt.Errorf("fetch segment %s: %w", s.clip.Segment, err)
@@ -105,14 +105,17 @@ func (s *segmentFile) look() error {
 	if s.ivf, err = media.ScanIVF(s.file); err != nil {
 		return errors.Join(errDamaged, err)
 	}
-	if s.ivf.Header.Num == 0 || s.ivf.Header.Den == 0 || s.ivf.Header.Codec != s.clip.Codec {
+	if s.ivf.Header.Num != 1 || s.ivf.Header.Den != ivfClock || s.ivf.Header.Codec != s.clip.Codec {
 		return errDamaged
 	}
 	for _, f := range s.ivf.Frames {
 		if f.Key {
 			s.width, s.height = f.Width, f.Height
-			if s.width == 0 || s.height == 0 {
+			if (s.width == 0 || s.height == 0) && s.clip.Codec != media.VP8 {
 				s.width, s.height = s.ivf.Header.Width, s.ivf.Header.Height
+			}
+			if pixels := s.width * s.height; pixels <= 0 || pixels > mostPixels {
+				return errDamaged
 			}
 			return nil
 		}

@@ -239,6 +239,9 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 			j.logger.Warn("segment cannot be shown", "segment", s.clip.Segment, "cause", string(s.cause))
 			j.missing.add(s.clip.Segment, s.cause)
 			j.timeline.Lose(s.clip.Segment, s.cause)
+		} else if !s.confine(j.timeline) {
+			j.logger.Warn("segment is not what the log says of it", "segment", s.clip.Segment)
+			j.missing.add(s.clip.Segment, timeline.Corrupt)
 		}
 	}
 	j.measure()

@@ -68,6 +68,7 @@ func (j *job) pictureOrder(over *overlays, number int, c render.Chunk) (*order, 
 		if errors.Is(err, errNoPicture) {
 			ways[i] = render.Omit
 			j.lose(segmentsIn(pic, c)...)
+			j.blankLocked(c, segmentsIn(pic, c)) // nothing is being made yet
 			continue
 		}
 		if err != nil {

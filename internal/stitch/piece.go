@@ -33,6 +33,7 @@ type made struct {
 	Bytes        int64     `json:"bytes"`
 	DecodeErrors int       `json:"decodeErrors"`         // frames of the sources that could not be decoded
 	Omitted      []int     `json:"omitted,omitempty"`    // tiles that gave no picture, by number
+	Damaged      []int     `json:"damaged,omitempty"`    // tiles of which not every frame decodes, by number
 	Lost         []int     `json:"lost,omitempty"`       // runs that do not decode to their end, by number
 	FrozenMS     int64     `json:"frozenMs,omitempty"`   // nothing in the picture moved, for two seconds or more at a time
 	BlackMS      int64     `json:"blackMs,omitempty"`    // the whole picture was black
@@ -195,6 +196,8 @@ func (w *Worker) makePicture(ctx context.Context, dir string, p *pictureWork, fi
 	for i, way := range ways {
 		if way == render.Omit {
 			m.Omitted = append(m.Omitted, i)
+		} else if way == render.Late {
+			m.Damaged = append(m.Damaged, i)
 		}
 	}
 	return m, nil

@@ -208,10 +208,23 @@ func (j *job) account(o *order, m made) {
 	r.decodeErrors += int64(m.DecodeErrors)
 	r.frozenMS += m.FrozenMS
 	r.blackMS += m.BlackMS
-	for _, i := range append(m.Omitted, m.Lost...) {
+	for _, i := range slices.Concat(m.Omitted, m.Damaged, m.Lost) {
 		if i < len(o.shown) {
 			j.lose(o.shown[i]...)
 		}
+	}
+	for _, i := range m.Omitted {
+		if i < len(o.shown) {
+			j.blankLocked(o.at, o.shown[i])
+		}
+	}
+}
+
+// blankLocked notes in the timeline that nothing of the segments is to be seen in a chunk. result.mu is held.
+func (j *job) blankLocked(c render.Chunk, segments []string) {
+	stretch := timeline.Interval{StartNS: render.TimeOfFrame(c.Start), EndNS: render.TimeOfFrame(c.Start + c.Frames)}
+	for _, s := range segments {
+		j.timeline.LoseBetween(s, stretch, timeline.Corrupt)
 	}
 }
 
@@ -253,6 +266,9 @@ func (w *Worker) isolate(ctx context.Context, j *job, o *order, cause error) (*o
 	w.metrics.isolated.Inc()
 	j.result.mu.Lock()
 	j.result.failures = append(j.result.failures, f)
+	for _, segments := range o.shown {
+		j.blankLocked(o.at, segments)
+	}
 	j.result.mu.Unlock()
 	for _, segments := range o.shown {
 		j.lose(segments...)

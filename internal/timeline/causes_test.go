@@ -3,8 +3,10 @@ package timeline
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -380,6 +382,60 @@ func TestLose(t *testing.T) {
 	tr := tl.Participants[0].Tracks[1]
 	if len(tr.Clips) != 1 || len(tr.Gaps) != 1 || tr.Gaps[0] != (Gap{clip.StartNS, clip.EndNS, Corrupt}) {
 		t.Errorf("clips %v, gaps %v", tr.Clips, tr.Gaps)
+	}
+}
+
+// TestConfine: what a file turns out not to hold becomes a gap, the rest is shown where it was.
+func TestConfine(t *testing.T) {
+	const second = int64(time.Second)
+	whole := scenario(t, "plain").build().Participants[0].Tracks[1].Clips[0]
+	file := func(at int64) int64 { return whole.FileStartNS + round(float64(at)*whole.Rate) }
+	length := whole.EndNS - whole.StartNS
+	if length < 4*second {
+		t.Fatalf("the clip lasts %d ns only", length)
+	}
+	tests := []struct {
+		name string
+		held []Interval // in archive time from the clip's start
+		gaps []Interval // the same
+	}{
+		{"all of it is there", []Interval{{0, length}}, nil},
+		{"more than all of it is there", []Interval{{-1 << 60, 1 << 61}}, nil},
+		{"it ends a moment early", []Interval{{0, length - second/5}}, nil},
+		{"it ends early", []Interval{{0, second}}, []Interval{{second, length}}},
+		{"it begins late", []Interval{{second, length}}, []Interval{{0, second}}},
+		{"it has a hole", []Interval{{2 * second, length}, {0, second}}, []Interval{{second, 2 * second}}},
+		{"nothing of it is there", []Interval{{1 << 60, 1 << 61}}, []Interval{{0, length}}},
+		{"it is empty", nil, []Interval{{0, length}}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			tl := scenario(t, "plain").build()
+			var held []Interval
+			for _, h := range test.held {
+				held = append(held, Interval{file(h.StartNS), file(h.EndNS)})
+			}
+			if got := tl.Confine(whole.Segment, held, Corrupt); got != (len(test.gaps) > 0) {
+				t.Errorf("something was missing: %v", got)
+			}
+			checkTimeline(t, tl)
+			var gaps []Interval
+			for _, g := range tl.Participants[0].Tracks[1].Gaps {
+				if g.Cause == Corrupt {
+					gaps = append(gaps, Interval{g.StartNS - whole.StartNS, g.EndNS - whole.StartNS})
+				}
+			}
+			near := func(a, b int64) bool { return a-b <= 1 && b-a <= 1 }
+			same := func(a, b Interval) bool { return near(a.StartNS, b.StartNS) && near(a.EndNS, b.EndNS) }
+			if !slices.EqualFunc(gaps, test.gaps, same) {
+				t.Errorf("gaps %v, want %v", gaps, test.gaps)
+			}
+			for _, c := range tl.Participants[0].Tracks[1].Clips {
+				if c.Segment == whole.Segment && !near(c.FileStartNS, file(c.StartNS-whole.StartNS)) {
+					t.Errorf("the clip at %d shows the file from %d on", c.StartNS, c.FileStartNS)
+				}
+			}
+		})
 	}
 }
 
