@@ -2,6 +2,7 @@ package sfu
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 
@@ -16,6 +17,7 @@ const maxCandidates = 48
 // Reasons of OnCandidateIgnored.
 const (
 	ignoredMDNS      = "mdns"      // a .local name: the client is found by its own checks all the same
+	ignoredPrivate   = "private"   // an address that cannot be reached from here, or must not be asked after
 	ignoredTCP       = "tcp"       // a port that listens: this side calls nobody
 	ignoredMalformed = "malformed" //
 	ignoredStale     = "stale"     // of ICE credentials that are not in use
@@ -82,6 +84,8 @@ func (p *Peer) takeCandidateLocked(c Candidate, mayHold bool) string {
 	switch {
 	case strings.HasSuffix(parsed.Address(), ".local"):
 		return ignoredMDNS
+	case p.room.sfu.facesInternet() && isPrivate(parsed.Address()):
+		return ignoredPrivate
 	case parsed.TCPType() == ice.TCPTypeActive:
 		return "" // the client would call a TCP port here: nothing to do, and every browser says so
 	case parsed.NetworkType().IsTCP():
@@ -99,6 +103,26 @@ func (p *Peer) takeCandidateLocked(c Candidate, mayHold bool) string {
 		return ignoredRefused
 	}
 	return ""
+}
+
+// facesInternet says whether this machine is reached by a public address. Then the private addresses of clients are in other
+// networks than its own, and asking after them would let anybody knock at doors inside this one. Who has none but such
+// addresses is found by its own checks.
+func (s *SFU) facesInternet() bool {
+	return len(s.public) > 0 || slices.ContainsFunc(s.addrs, func(a netip.AddrPort) bool { return !isPrivate(a.Addr().String()) })
+}
+
+// sharedAddresses is what operators use behind their own NAT (RFC 6598).
+var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
+
+// isPrivate says whether an address is no public one. What is no address is none of both.
+func isPrivate(address string) bool {
+	addr, err := netip.ParseAddr(address)
+	if err != nil {
+		return false
+	}
+	addr = addr.Unmap()
+	return !addr.IsGlobalUnicast() || addr.IsPrivate() || sharedAddresses.Contains(addr)
 }
 
 // ignored reports why how many candidates were ignored; the reason "" stands for those that were not.

@@ -42,6 +42,32 @@ func TestCandidatesThatAreIgnored(t *testing.T) {
 	a.await("what is ignored", func() bool { return cmp.Equal(want, a.ignored) })
 }
 
+func TestPrivateCandidatesOfAServerThatFacesTheInternet(t *testing.T) {
+	s := newSFU(t)
+	a := join(t, s.NewRoom(), "a", clientOptions{})
+	a.pc.OnICECandidate(nil)
+	a.send(media.Opus, media.Microphone)
+	offer, err := a.pc.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.peer.Answer(t.Context(), offer.SDP, nil); err != nil {
+		t.Fatal(err)
+	}
+	tell := func() {
+		for i, address := range []string{
+			"10.77.0.2", "192.168.1.7", "172.20.0.1", "100.64.0.9", "169.254.169.254", "127.0.0.1", "fd00::1", "fe80::1", "::1",
+			"203.0.113.7", "2001:db8::7",
+		} {
+			a.peer.AddCandidate(Candidate{Candidate: fmt.Sprintf("candidate:1 1 udp 1 %s %d typ host", address, 5000+i)})
+		}
+	}
+	tell() // this one has private addresses alone: it may be in the same network
+	s.public = []string{"198.51.100.1"}
+	tell()
+	a.await("what is ignored", func() bool { return cmp.Equal(map[string]int{"private": 9}, a.ignored) })
+}
+
 func TestCutAddress(t *testing.T) {
 	for address, want := range map[string]string{
 		"203.0.113.77": "203.0.113.0/24", "2001:db8:aaaa:bbbb::1": "2001:db8:aaaa::/48", "::ffff:203.0.113.77": "203.0.113.0/24",

@@ -22,7 +22,7 @@ type Handlers struct {
 	OnICEState func(state string)
 	// OnPair tells over which pair of addresses media goes now.
 	OnPair func(local, remote PairEnd)
-	// OnCandidateIgnored tells that candidates of the client were not used: mdns, tcp, malformed, stale, limit, refused.
+	// OnCandidateIgnored tells that candidates of the client were not used: mdns, private, tcp, malformed, stale, limit, refused.
 	OnCandidateIgnored func(reason string, count int)
 	// OnRestarted tells that an offer with new ICE credentials was taken.
 	OnRestarted func()
