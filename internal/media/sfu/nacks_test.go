@@ -101,17 +101,25 @@ func TestAPacketComesThoughItsFirstRepetitionIsLost(t *testing.T) {
 		{"the way is very long, and the publisher believes in a round trip of 250 ms", 150 * ms, 255 * ms, 20 * ms, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			var mu sync.Mutex // guards what follows
 			var came, repeated time.Duration
 			asked := asking(t, tt.trip, func(n *nacks) {
 				began, ask := time.Now(), n.send
 				n.send = func(numbers []uint16) {
 					ask(numbers)
+					mu.Lock()
+					defer mu.Unlock()
 					at := time.Since(began) + tt.trip/2 // when the publisher hears of it
 					if repeated > 0 && at-repeated < tt.apart {
 						return
 					}
 					if repeated = at; at > tt.outage+tt.trip/2 {
-						time.AfterFunc(tt.trip, func() { came = time.Since(began); n.arrived(7) })
+						time.AfterFunc(tt.trip, func() {
+							n.arrived(7)
+							mu.Lock()
+							defer mu.Unlock()
+							came = time.Since(began)
+						})
 					}
 				}
 				n.advanced(6, 8)
