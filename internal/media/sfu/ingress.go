@@ -35,6 +35,7 @@ type ingress struct {
 	payloadType uint8                       // of the current publication
 	open        bool                        // packets may pass, and the newest one did
 	floor       int64                       // number of the first that did
+	opening     opening                     // of video
 	changed     time.Time                   // when the current publication began
 	blocks      []media.REDBlock            // reused
 	current     atomic.Pointer[Publication] // nil before the first packet that may pass
@@ -109,6 +110,9 @@ func (in *ingress) run() {
 		case !in.peer.publishing.Load():
 			m.gated.Inc()
 			in.open = false
+			in.opening.close() // what comes from now on is not the beginning
+		case in.lost != nil && !in.opening.over:
+			in.begin(packet, arrival)
 		default:
 			in.enter(packet, arrival)
 		}
@@ -143,6 +147,24 @@ func (in *ingress) askFor(numbers []uint16) {
 	_ = in.peer.pc.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{
 		SenderSSRC: in.peer.ssrc, MediaSSRC: uint32(in.remote.SSRC()), Nacks: rtcp.NackPairsFromSequenceNumbers(numbers),
 	}})
+}
+
+// begin takes the first packets of video, and asks for what is before them.
+func (in *ingress) begin(packet *rtp.Packet, arrival time.Time) {
+	ready, too := in.opening.add(opened{
+		number: in.seen.unwrap(packet.SequenceNumber), starts: media.StartsPicture(in.codec(packet.PayloadType), packet.Payload),
+		earlyPacket: earlyPacket{packet, arrival},
+	})
+	if !too {
+		in.peer.room.sfu.metrics.duplicate.Inc()
+	}
+	for _, p := range ready {
+		in.enter(p.packet, p.arrival)
+	}
+	if number, anew := in.opening.wants(); anew {
+		in.peer.room.sfu.metrics.missing.Inc()
+		in.lost.advanced(number-1, number+1)
+	}
 }
 
 // enter takes a packet that may pass, and what it holds of packets before it.

@@ -82,6 +82,10 @@ func (w *lossyWire) BindRTCPReader(r interceptor.RTCPReader) interceptor.RTCPRea
 }
 
 func (w *lossyWire) later(f func()) {
+	if w.trip == 0 { // nothing overtakes anything then
+		f()
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed {
