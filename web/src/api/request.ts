@@ -8,6 +8,8 @@ const BASE = "/api/v1";
 export interface Options {
   token?: string;
   signal?: AbortSignal;
+  /** Arrives although the page goes away. */
+  keepalive?: boolean;
 }
 
 /** What a call is. */
@@ -34,6 +36,7 @@ export async function sendRaw(path: string, order: Order, options: Options): Pro
       headers,
       ...(order.body === undefined ? {} : { body: JSON.stringify(order.body) }),
       ...(options.signal ? { signal: options.signal } : {}),
+      ...(options.keepalive ? { keepalive: true } : {}),
     });
   } catch (error) {
     if ((error as Error).name === "AbortError") throw error;

@@ -4,11 +4,13 @@ import { computed, signal } from "@preact/signals";
 import { explain, Problem } from "../api/problem.ts";
 import * as rest from "../api/rest.ts";
 import type { Archive, Consultation, StoredEvent, Timeline } from "../api/types.ts";
+import type { Follow } from "../library/changes.ts";
 import { t } from "../text/text.ts";
 
-const BUSY = 1_500; // while something is being made
-const CALM = 10_000;
-const LIVE_EVENTS = 6_000; // events of a consultation that goes on
+/** How long after a change the page reads again, and how often it does when it hears of none. */
+const GATHER = 400;
+const BUSY = 3_000; // while something is being made
+const CALM = 15_000;
 
 export type Reorder = { state: "no" | "sending" | "ordered" } | { state: "failed"; text: string };
 
@@ -40,26 +42,46 @@ export class Detail {
   /** The version that somebody picked; 0 = the newest that is ready. */
   readonly picked = signal(0);
   readonly reorder = signal<Reorder>({ state: "no" });
+  /** Whether the events may be taken out as a file, as far as is known. */
+  readonly mayExport = signal(false);
+  readonly newest = computed<Archive | undefined>(() => byVersion(this.archives.value)[0]);
   readonly shown = computed<Archive | undefined>(() => {
     const wanted = this.archives.value.find((archive) => archive.version === this.picked.value);
     return wanted ?? newestReady(this.archives.value);
   });
   #token: () => string;
+  #follow: Follow;
+  #unfollow: () => void = () => {};
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #reading = false;
+  #again = false;
   #abort = new AbortController();
   #fingerprint = "";
-  #eventsAt = 0;
 
-  constructor(id: string, token: () => string) {
+  constructor(id: string, token: () => string, follow: Follow) {
     this.id = id;
     this.#token = token;
+    this.#follow = follow;
   }
 
   start(): void {
+    this.#unfollow = this.#follow({
+      consultation: ({ id }) => id === this.id && this.#soon(),
+      progress: (told) => {
+        if (told.id !== this.id) return;
+        this.archives.value = this.archives.value.map((archive) =>
+          archive.version === told.version && archive.state !== "ready"
+            ? { ...archive, state: "rendering", progress: told.progress }
+            : archive,
+        );
+      },
+      reset: () => this.#soon(),
+    });
     void this.#refresh();
   }
 
   stop(): void {
+    this.#unfollow();
     clearTimeout(this.#timer);
     this.#abort.abort();
   }
@@ -79,7 +101,35 @@ export class Detail {
     }
   }
 
+  /** Milliseconds since the consultation began, by this machine's clock; 0 before that. */
+  present(): number {
+    const start = Date.parse(this.timeline.peek()?.startTime ?? "");
+    return start > 0 ? Math.max(0, Date.now() - start) : 0;
+  }
+
+  #soon(): void {
+    if (this.#reading) {
+      this.#again = true;
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#refresh(), GATHER);
+  }
+
   async #refresh(): Promise<void> {
+    this.#reading = true;
+    this.#again = false;
+    await this.#read();
+    this.#reading = false;
+    const problem = this.problem.peek();
+    if (this.#abort.signal.aborted || problem?.status === 401 || problem?.status === 404) return;
+    const consultation = this.consultation.peek();
+    const busy = !consultation || isBusy(consultation, this.archives.peek());
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#refresh(), this.#again ? GATHER : busy ? BUSY : CALM);
+  }
+
+  async #read(): Promise<void> {
     const { signal } = this.#abort;
     try {
       const [consultation, archives] = await Promise.all([
@@ -91,25 +141,19 @@ export class Detail {
       this.problem.value = undefined;
       await this.#refreshEvents(consultation, archives);
     } catch (error) {
-      if (signal.aborted) return;
-      this.problem.value = asProblem(error);
-      if (this.problem.value.status === 401 || this.problem.value.status === 404) return;
+      if (!signal.aborted) this.problem.value = asProblem(error);
     }
-    const consultation = this.consultation.peek();
-    const busy = !consultation || isBusy(consultation, this.archives.peek());
-    this.#timer = setTimeout(() => void this.#refresh(), busy ? BUSY : CALM);
   }
 
-  // The log is read again when something changed that it must tell about, and now and then while people talk.
+  // The log is read again when it has grown.
   async #refreshEvents(consultation: Consultation, archives: Archive[]): Promise<void> {
     const fingerprint = JSON.stringify([
+      consultation.seq,
       consultation.state,
       consultation.participants,
       archives.map(({ version, state }) => [version, state]),
     ]);
-    const due = consultation.state === "open" && Date.now() - this.#eventsAt > LIVE_EVENTS;
-    if (fingerprint === this.#fingerprint && !due) return;
-    this.#eventsAt = Date.now();
+    if (fingerprint === this.#fingerprint) return;
     const { signal } = this.#abort;
     try {
       const [{ events, broken }, timeline] = await Promise.all([

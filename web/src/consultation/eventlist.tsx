@@ -1,63 +1,116 @@
 // The events beside the video: each a plain sentence with its place, which a click or Enter shows.
 
-import { type ReadonlySignal, useComputed, useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useRef } from "preact/hooks";
 import { explain } from "../api/problem.ts";
-import type { Consultation, StoredEvent } from "../api/types.ts";
 import { language, t, tCount } from "../text/text.ts";
 import { clock, moment } from "../text/time.ts";
+import { rem, rowStyle, type VirtualControl, VirtualList } from "../ui/virtual.tsx";
+import type { Cursor } from "./cursor.ts";
 import type { Detail } from "./detail.ts";
-import { currentIndex, type Place, Placing } from "./placing.ts";
-import { isTechnical, Sentences } from "./sentences.ts";
+import { type Entry, groups, type Shown } from "./entries.ts";
+import { EventDetail } from "./eventdetail.tsx";
+import type { Place } from "./placing.ts";
 
 export interface EventListProps {
   detail: Detail;
-  consultation: Consultation;
-  /** Where the video is, in milliseconds; −1 without one. */
-  now: ReadonlySignal<number>;
-  seek(ms: number): void;
+  /** Those that the filters leave, in order. */
+  entries: ReadonlySignal<Entry[]>;
+  shown: { value: Shown };
+  cursor: Cursor;
+  names: ReadonlyMap<string, string>;
+  select(seq: number): void;
 }
 
-export function EventList({ detail, consultation, now, seek }: EventListProps) {
-  const all = useSignal(false);
-  const rows = useComputed(() => {
-    const events = detail.events.value ?? [];
-    const placing = new Placing(detail.timeline.value);
-    const sentences = new Sentences(detail.consultation.value?.participants ?? consultation.participants, events);
-    return events
-      .filter((event) => all.value || !isTechnical(event))
-      .map((event) => ({ event, place: placing.of(event), sentence: sentences.of(event) }));
+/** Height of a row in rem, as consultation.css has it. */
+const ROW = 1.9;
+/** Milliseconds between two movements of the list while something is played or dragged. */
+const CALM = 90;
+
+export function EventList({ detail, entries, shown, cursor, names, select }: EventListProps) {
+  const control = useRef<VirtualControl>(null);
+  const row = Math.round(rem(ROW));
+  const current = useComputed(() => indexAt(entries.value, cursor.now.value));
+  const active = useSignal(-1);
+  const moved = useRef(0);
+  useSignalEffect(() => {
+    const index = current.value;
+    const now = performance.now();
+    if (index < 0 || now - moved.current < CALM) return;
+    moved.current = now;
+    control.current?.reveal(index, true);
   });
-  const current = useComputed(() => {
-    const places = rows.value.map((row) => row.place);
-    return now.value < 0 ? -1 : currentIndex(places, now.value);
-  });
-  const seekable = now.value >= 0;
+  const go = (index: number) => {
+    const to = Math.max(0, Math.min(entries.peek().length - 1, index));
+    active.value = to;
+    control.current?.reveal(to);
+    requestAnimationFrame(() => document.querySelector<HTMLElement>(`.event[data-index="${to}"]`)?.focus());
+  };
+  const keys = (event: KeyboardEvent) => {
+    const from = active.peek() < 0 ? current.peek() : active.peek();
+    const page = control.current?.page() ?? 10;
+    const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page }[event.key];
+    if (by !== undefined) go(from + by);
+    else if (event.key === "Home") go(0);
+    else if (event.key === "End") go(entries.peek().length - 1);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const tabbed = active.value >= 0 ? active.value : Math.max(0, current.value);
   return (
     <section class="events card" aria-labelledby="events-title" data-testid="events">
-      <div class="events-head">
+      <div class="panel-head">
         <h2 id="events-title">{t("events.title")}</h2>
-        <label class="check">
-          <input type="checkbox" checked={all.value} onChange={(event) => (all.value = event.currentTarget.checked)} />
-          {t("events.all")}
-        </label>
+        <EventStatus detail={detail} count={entries.value.length} />
       </div>
-      <EventStatus detail={detail} count={rows.value.length} />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a list that scrolls must be reachable by keyboard */}
-      <ol tabIndex={0} aria-labelledby="events-title">
-        {rows.value.map(({ event, place, sentence }, index) => (
-          <Row
-            key={event.seq}
-            event={event}
-            place={place}
-            sentence={sentence}
-            current={index === current.value}
-            seek={seekable && typeof place === "number" ? () => seek(place) : undefined}
-          />
-        ))}
-      </ol>
+      <EventFilters shown={shown} names={names} />
+      <VirtualList
+        count={entries.value.length}
+        row={row}
+        extra={32}
+        scroll="self"
+        label={t("events.title")}
+        control={control}
+        onKeyDown={keys}
+      >
+        {(index) => {
+          const entry = entries.value[index];
+          return (
+            entry && (
+              <Row
+                key={entry.event.seq}
+                entry={entry}
+                index={index}
+                height={row}
+                all={entries.value.length}
+                current={index === current.value}
+                selected={entry.event.seq === cursor.selected.value}
+                tabbed={index === tabbed}
+                focused={() => {
+                  active.value = index;
+                }}
+                select={select}
+              />
+            )
+          );
+        }}
+      </VirtualList>
+      <EventDetail detail={detail} entries={entries} cursor={cursor} />
     </section>
   );
+}
+
+/** The last entry that is not after a moment; those before the beginning count as its first. */
+export function indexAt(entries: readonly Entry[], ms: number): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((entries[middle] as Entry).reached <= ms + 0.5) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }
 
 function EventStatus({ detail, count }: { detail: Detail; count: number }) {
@@ -78,43 +131,96 @@ function EventStatus({ detail, count }: { detail: Detail; count: number }) {
   );
 }
 
-interface RowProps {
-  event: StoredEvent;
-  place: Place;
-  sentence: string;
-  current: boolean;
-  seek: (() => void) | undefined;
+function EventFilters({ shown, names }: { shown: { value: Shown }; names: ReadonlyMap<string, string> }) {
+  const { group, person, technical } = shown.value;
+  return (
+    <div class="event-filters">
+      <label>
+        <span class="sr">{t("events.filter.group")}</span>
+        <select
+          value={group}
+          onChange={(event) => {
+            shown.value = { ...shown.value, group: event.currentTarget.value as Shown["group"] };
+          }}
+        >
+          <option value="">{t("events.group.all")}</option>
+          {groups.map((name) => (
+            <option key={name} value={name}>
+              {t(`events.group.${name}`)}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <span class="sr">{t("events.filter.person")}</span>
+        <select
+          value={person}
+          onChange={(event) => {
+            shown.value = { ...shown.value, person: event.currentTarget.value };
+          }}
+        >
+          <option value="">{t("events.person.all")}</option>
+          {[...names].map(([id, name]) => (
+            <option key={id} value={id}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={technical}
+          onChange={(event) => {
+            shown.value = { ...shown.value, technical: event.currentTarget.checked };
+          }}
+        />
+        {t("events.all")}
+      </label>
+    </div>
+  );
 }
 
-function Row({ event, place, sentence, current, seek }: RowProps) {
-  const row = useRef<HTMLLIElement>(null);
-  useEffect(() => {
-    if (current) reveal(row.current);
-  }, [current]);
-  const content = (
-    <>
-      <time dateTime={event.time} title={moment(event.time, language.value)}>
-        {placeText(place)}
-      </time>
-      <span>{sentence}</span>
-    </>
-  );
+interface RowProps {
+  entry: Entry;
+  index: number;
+  height: number;
+  all: number;
+  current: boolean;
+  selected: boolean;
+  tabbed: boolean;
+  focused(): void;
+  select(seq: number): void;
+}
+
+function Row({ entry, index, height, all, current, selected, tabbed, focused, select }: RowProps) {
+  const { event, place, sentence, tone } = entry;
   return (
     <li
-      ref={row}
-      class={current ? "current" : undefined}
+      style={rowStyle(index, height)}
+      class={`${current ? "current" : ""} ${selected ? "selected" : ""}`}
       aria-current={current ? "true" : undefined}
+      aria-posinset={index + 1}
+      aria-setsize={all}
       data-testid="event"
       data-type={event.type}
       data-seq={event.seq}
     >
-      {seek ? (
-        <button type="button" class="event" title={t("events.seek")} onClick={seek}>
-          {content}
-        </button>
-      ) : (
-        <div class="event">{content}</div>
-      )}
+      <button
+        type="button"
+        class={`event ${tone}`}
+        data-index={index}
+        tabIndex={tabbed ? 0 : -1}
+        aria-pressed={selected}
+        title={sentence}
+        onFocus={focused}
+        onClick={() => select(event.seq)}
+      >
+        <time dateTime={event.time} title={moment(event.time, language.value)}>
+          {placeText(place)}
+        </time>
+        <span>{sentence}</span>
+      </button>
     </li>
   );
 }
@@ -123,14 +229,4 @@ function placeText(place: Place): string {
   if (place === "before") return t("events.before");
   if (place === "after") return t("events.after");
   return place === undefined ? "" : clock(place);
-}
-
-// Scrolls the list, never the page, and not under somebody's hands.
-function reveal(row: HTMLLIElement | null): void {
-  const list = row?.parentElement;
-  if (!row || !list || list.matches(":hover") || list.contains(document.activeElement)) return;
-  const top = row.offsetTop - list.offsetTop;
-  if (top < list.scrollTop || top + row.offsetHeight > list.scrollTop + list.clientHeight) {
-    list.scrollTop = top - list.clientHeight / 3;
-  }
 }

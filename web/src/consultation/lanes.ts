@@ -336,7 +336,7 @@ function qualityOf(person: Person): Span[] {
     const value = ms <= GOOD ? "good" : ms <= FAIR ? "fair" : "poor";
     const last = spans.at(-1);
     if (last && last.value === value && last.to === at) last.to = to;
-    else spans.push({ from: at, to, value, detail: `${Math.round(ms)} ms` });
+    else spans.push({ from: at, to, value, detail: ms < 1 ? "< 1 ms" : `${Math.round(ms)} ms` });
   }
   return overlay(within(spans, person.network.spans), person.trouble.spans);
 }
@@ -397,5 +397,19 @@ function recordedOf({ tracks = [] }: TimelineParticipant): Span[] {
       ...(detail ? { detail } : {}),
     });
   }
-  return join(spans);
+  return withoutSlivers(join(spans));
+}
+
+/** Sound and picture begin and end some milliseconds apart: that is no stretch of its own. */
+const SLIVER = 100;
+
+function withoutSlivers(spans: readonly Span[]): Span[] {
+  const kept: Span[] = [];
+  for (const span of spans) {
+    const last = kept.at(-1);
+    const short = last && Math.min(last.to - last.from, span.to - span.from) < SLIVER;
+    if (!last || !short || last.to !== span.from || last.value !== span.value) kept.push(span);
+    else kept.splice(-1, 1, { ...(last.to - last.from < SLIVER ? span : last), from: last.from, to: span.to });
+  }
+  return kept;
 }

@@ -11,7 +11,7 @@ export interface Progress {
 }
 
 export interface Listener {
-  consultation(changed: Consultation): void;
+  consultation(changed: Consultation): unknown;
   progress(told: Progress): void;
   /** More has changed than was told, or something may have been missed. */
   reset(): void;

@@ -15,6 +15,14 @@ const paths = {
   search: "M10.5 17a6.5 6.5 0 1 0 0-13 6.5 6.5 0 0 0 0 13zM15.5 15.5 21 21",
   back: "M14 5l-7 7 7 7",
   pause: "M8 5v14M16 5v14",
+  play: "M7 4.5v15l12-7.5z",
+  frame: "M6 5v14l8-7zM18 5v14",
+  frameback: "M18 5v14l-8-7zM6 5v14",
+  next: "M5 5v14l7-7zM12 5v14l7-7zM20.5 5v14",
+  previous: "M19 5v14l-7-7zM12 5v14l-7-7zM3.5 5v14",
+  pip: "M3 5h18v14H3zM12.5 12h6v4.5h-6z",
+  full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
+  chevron: "M9 6l6 6-6 6",
   record: "M12 18a6 6 0 1 0 0-12 6 6 0 0 0 0 12z",
 } as const;
 

@@ -1,0 +1,33 @@
+// Words for lanes and what is on them.
+
+import { t, tMaybe } from "../text/text.ts";
+import type { Lane, LaneKind } from "./lanes.ts";
+import type { Span } from "./spans.ts";
+
+export function laneName(kind: LaneKind, media: Lane["media"]): string {
+  if (kind === "device" && media) return t(`lane.device.${media}`);
+  return tMaybe(`lane.${kind}`) ?? kind;
+}
+
+/** "Connected, TLS relay". */
+export function spanWord(kind: LaneKind, { value, detail }: Span): string {
+  const family = kind === "microphone" || kind === "camera" || kind === "screen" || kind === "device" ? "media" : kind;
+  const word = tMaybe(`span.${family}.${value}`) ?? tMaybe(`cause.${value}`) ?? value;
+  return [word, detailWord(kind, detail)].filter(Boolean).join(", ");
+}
+
+function detailWord(kind: LaneKind, detail: string | undefined): string {
+  if (!detail) return "";
+  if (kind === "recorded")
+    return detail
+      .split(" ")
+      .map((source) => tMaybe(`lane.${source}`) ?? source)
+      .join(", ");
+  if (kind === "recording") return tMaybe(`pause.reason.${detail}`) ?? detail;
+  return detail;
+}
+
+/** The value of a lane at a moment, for the panel: "" becomes a dash. */
+export function valueWord(kind: LaneKind, value: string): string {
+  return value ? spanWord(kind, { from: 0, to: 0, value }) : "–";
+}
