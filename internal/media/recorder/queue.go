@@ -62,7 +62,12 @@ func newQueue(limit int) *queue {
 // push queues a packet, or refuses it when the queue is full or closed. It never blocks.
 func (q *queue) push(p *rtp.Packet, at time.Time) bool {
 	q.mu.Lock()
-	defer q.mu.Unlock()
+	ok := q.pushLocked(p, at)
+	q.mu.Unlock()
+	return ok
+}
+
+func (q *queue) pushLocked(p *rtp.Packet, at time.Time) bool {
 	if q.closed {
 		return false
 	}
