@@ -19,17 +19,18 @@ import (
 // cli is the command line. Without a command it serves.
 type cli struct {
 	config.File
-	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run the server (default)."`
-	Token   tokenCmd   `cmd:"" help:"Print a bearer token."`
-	Demo    demoCmd    `cmd:"" help:"Create a demo consultation on the running server and print its links."`
-	List    listCmd    `cmd:"" help:"Print the consultations that a filter chooses."`
-	Show    showCmd    `cmd:"" help:"Print one consultation."`
-	Replay  replayCmd  `cmd:"" help:"Print what happened in a consultation, event by event, at any speed."`
-	Export  exportCmd  `cmd:"" help:"Take the events of a consultation out as a file."`
-	Rebuild rebuildCmd `cmd:"" help:"Make the read model anew from the event log."`
-	Backup  backupCmd  `cmd:"" help:"Copy everything into a folder; the server may go on."`
-	Reindex reindexCmd `cmd:"" help:"Rebuild what the event log has lost from the recordings' own files."`
-	Restore restoreCmd `cmd:"" help:"Fill an empty installation from a back-up."`
+	Serve    serveCmd    `cmd:"" default:"withargs" help:"Run the server (default)."`
+	Token    tokenCmd    `cmd:"" help:"Print a bearer token."`
+	Demo     demoCmd     `cmd:"" help:"Create a demo consultation on the running server and print its links."`
+	List     listCmd     `cmd:"" help:"Print the consultations that a filter chooses."`
+	Show     showCmd     `cmd:"" help:"Print one consultation."`
+	Replay   replayCmd   `cmd:"" help:"Print what happened in a consultation, event by event, at any speed."`
+	Export   exportCmd   `cmd:"" help:"Take the events of a consultation out as a file."`
+	Webhooks webhooksCmd `cmd:"" help:"Show and change which systems are told of events."`
+	Rebuild  rebuildCmd  `cmd:"" help:"Make the read model anew from the event log."`
+	Backup   backupCmd   `cmd:"" help:"Copy everything into a folder; the server may go on."`
+	Reindex  reindexCmd  `cmd:"" help:"Rebuild what the event log has lost from the recordings' own files."`
+	Restore  restoreCmd  `cmd:"" help:"Fill an empty installation from a back-up."`
 }
 
 func main() {

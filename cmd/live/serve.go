@@ -30,6 +30,7 @@ import (
 	"consilium/internal/spool"
 	"consilium/internal/store"
 	"consilium/internal/telemetry"
+	"consilium/internal/webhook"
 	"consilium/migrations"
 	"consilium/web"
 
@@ -54,6 +55,7 @@ type live struct {
 	manager   *conference.Manager
 	projector *store.Projector
 	disk      *disk.Watch
+	webhooks  *webhook.Endpoints
 	port      *portmux.Mux
 	relay     *turnserver.Server
 
@@ -76,6 +78,7 @@ func serve(ctx context.Context, cfg config.Live, logger *slog.Logger) (err error
 		{"disk watch", l.watchDisk},
 		{"port", l.openPort},
 		{"conferences", l.startConferences},
+		{"webhooks", l.startWebhooks},
 		{"http", l.startHTTP},
 	} {
 		began := time.Now()
@@ -284,7 +287,7 @@ func (l *live) startHTTP(context.Context) error {
 		ICEServers: l.iceServers, Receipts: l.cfg.Receipts,
 	}, api.Deps{
 		Manager: l.manager, Log: l.log, Queries: store.NewQueries(l.pool), Projector: l.projector,
-		Directory: directory.New(l.pool), Blobs: l.blobs, Jobs: l.queue, Auth: l.authority, Appender: l.appender, Metrics: l.metrics.Handler(),
+		Directory: directory.New(l.pool), Webhooks: l.webhooks, Blobs: l.blobs, Jobs: l.queue, Auth: l.authority, Appender: l.appender, Metrics: l.metrics.Handler(),
 		Pages: web.Files(), Built: web.Built, Disk: l.disk, Ready: l.ready, Now: l.now, Logger: l.logger,
 	})
 	if err != nil {

@@ -25,6 +25,8 @@ func TestTheDocumentIsTrue(t *testing.T) {
 	service, officer := h.role(auth.RoleService), h.role(auth.RoleCompliance)
 	var receipt struct{ ID string }
 	h.into(&receipt, officer, "POST", "/consultations/"+id+"/archives/1/receipts", bodies["open-receipt"])
+	var hook struct{ Webhook struct{ ID string } }
+	h.into(&hook, service, "POST", "/webhooks", bodies["add-webhook"])
 	asked := map[string]bool{}
 	for _, tt := range []struct {
 		operation, token, id, query string
@@ -58,11 +60,25 @@ func TestTheDocumentIsTrue(t *testing.T) {
 		{"close-receipt", officer, id, "", 204},
 		{"close-receipt", officer, id, "", 403},
 		{"export-events", officer, id, "", 200},
+		{"list-webhooks", service, "", "", 200},
+		{"add-webhook", service, "", "", 201},
+		{"get-webhook", service, "", "", 200},
+		{"change-webhook", service, "", "", 200},
+		{"pause-webhook", service, "", "", 204},
+		{"resume-webhook", service, "", "", 204},
+		{"rotate-webhook-secret", service, "", "", 200},
+		{"replay-webhook", service, "", "", 202},
+		{"list-webhook-letters", service, "", "?limit=5", 200},
+		{"list-webhook-letters", service, "", "?limit=x", 400},
+		{"send-webhook-letters", service, "", "", 202},
+		{"list-webhooks", officer, "", "", 403},
+		{"remove-webhook", service, "", "", 204},
+		{"get-webhook", service, "", "", 404},
 	} {
 		asked[tt.operation] = true
 		t.Run(fmt.Sprintf("%s %d", tt.operation, tt.status), func(t *testing.T) {
 			op, method, path := h.operation(tt.operation)
-			path = strings.NewReplacer("{id}", tt.id, "{pid}", patient, "{version}", "1", "{receipt}", receipt.ID).Replace(path)
+			path = strings.NewReplacer("{id}", tt.id, "{pid}", patient, "{version}", "1", "{receipt}", receipt.ID, "{webhook}", hook.Webhook.ID).Replace(path)
 			a := h.ask(tt.token, method, path+tt.query, bodies[tt.operation])
 			if a.Status != tt.status {
 				t.Fatalf("%d %s, want %d", a.Status, a.Body, tt.status)

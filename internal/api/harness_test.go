@@ -33,6 +33,7 @@ import (
 	"consilium/internal/spool"
 	"consilium/internal/store"
 	"consilium/internal/testenv"
+	"consilium/internal/webhook"
 )
 
 // house is a server with all its rooms: the log, the database and the blob store are real, nobody is in a call.
@@ -125,7 +126,8 @@ func newHouse(t testing.TB, change ...func(*Config)) *house {
 		c(&cfg)
 	}
 	h.api, err = New(cfg, Deps{
-		Manager: manager, Log: h.log, Queries: store.NewQueries(h.pool), Projector: h.projector, Directory: h.directory, Blobs: h.blobs,
+		Webhooks: webhook.NewEndpoints(h.pool, h.log, h.authority, webhook.Rules{}, h.now),
+		Manager:  manager, Log: h.log, Queries: store.NewQueries(h.pool), Projector: h.projector, Directory: h.directory, Blobs: h.blobs,
 		Jobs: h.queue, Disk: watch, Auth: h.authority, Appender: app, Pages: fstest.MapFS{}, Built: func() bool { return false }, Now: h.now, Logger: logger,
 	})
 	must(err)

@@ -16,6 +16,7 @@ import (
 	"consilium/internal/media/sfu"
 	"consilium/internal/signaling"
 	"consilium/internal/store"
+	"consilium/internal/webhook"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -85,6 +86,7 @@ var sentences = []sentence{
 	{sfu.ErrUnsupportedCodec, http.StatusUnprocessableEntity, "unsupported_codec", "None of the offered codecs is supported. Use Opus for audio and VP8 for video."},
 	{sfu.ErrTooManyTracks, http.StatusUnprocessableEntity, "too_many", "The session description offers too many tracks."},
 	{sfu.ErrBadSDP, http.StatusBadRequest, "bad_sdp", "The session description cannot be read."},
+	{webhook.ErrNotFound, http.StatusNotFound, "unknown_webhook", "There is no such webhook, or no such letter of it."},
 	{blob.ErrNotFound, http.StatusNotFound, "not_found", "There is nothing at this address."},
 }
 
@@ -104,6 +106,12 @@ func problemOf(logger *slog.Logger, err error) *Problem {
 	if errors.As(err, &field) {
 		p := problem(http.StatusBadRequest, "invalid", asSentence(field.Reason))
 		p.Fields = []string{"query." + field.Field + ": " + field.Reason}
+		return p
+	}
+	var named *webhook.InvalidError
+	if errors.As(err, &named) {
+		p := problem(http.StatusUnprocessableEntity, "invalid", asSentence(named.Reason))
+		p.Fields = []string{"body." + named.Field + ": " + named.Reason}
 		return p
 	}
 	if errors.Is(err, consultation.ErrInvalid) || errors.Is(err, directory.ErrInvalid) || errors.Is(err, store.ErrInvalid) {

@@ -26,6 +26,7 @@ import (
 	"consilium/internal/jobs"
 	"consilium/internal/signaling"
 	"consilium/internal/store"
+	"consilium/internal/webhook"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -53,6 +54,7 @@ type Deps struct {
 	Queries   *store.Queries
 	Projector *store.Projector
 	Directory *directory.Directory
+	Webhooks  *webhook.Endpoints
 	Blobs     *blob.Store
 	Jobs      *jobs.Queue
 	Disk      *disk.Watch
@@ -86,7 +88,7 @@ const projected = 2 * time.Second
 
 // New wires the routes.
 func New(cfg Config, deps Deps) (*Server, error) {
-	if deps.Manager == nil || deps.Log == nil || deps.Queries == nil || deps.Projector == nil || deps.Directory == nil ||
+	if deps.Manager == nil || deps.Log == nil || deps.Queries == nil || deps.Projector == nil || deps.Directory == nil || deps.Webhooks == nil ||
 		deps.Blobs == nil || deps.Jobs == nil || deps.Disk == nil || deps.Auth == nil || deps.Appender == nil || deps.Logger == nil || deps.Now == nil {
 		return nil, errors.New("api: a dependency is missing")
 	}
@@ -162,6 +164,7 @@ func (s *Server) routeREST() {
 	s.routeLanes(a)
 	s.routeReceipts(a)
 	s.routeExports(a)
+	s.routeWebhooks(a)
 	s.describeOthers(a.OpenAPI())
 	s.document = a.OpenAPI()
 	s.mux.Handle("POST "+prefix+"/session", http.HandlerFunc(s.openSession))

@@ -52,6 +52,8 @@ const (
 	Join               Action = "take part in the conference"
 	Publish            Action = "send audio and video"
 	ViewStorage        Action = "see how much storage is left"
+	ViewWebhooks       Action = "see which systems are told of events"
+	ManageWebhooks     Action = "say which systems are told of events"
 )
 
 // Scope is how far a permission reaches.
@@ -150,6 +152,12 @@ var table = []rule{
 	}},
 	{action: ViewStorage, covers: "GET /storage", may: map[string]Scope{
 		RoleCompliance: Any, RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
+	}},
+	{action: ViewWebhooks, covers: "GET /webhooks and below", may: map[string]Scope{
+		RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
+	}},
+	{action: ManageWebhooks, covers: "POST, PATCH and DELETE /webhooks and below", may: map[string]Scope{
+		RoleAdmin: Any, RoleService: Any,
 	}},
 }
 

@@ -54,6 +54,7 @@ type Live struct {
 	Process
 	Recording
 	Disk
+	Webhooks
 
 	Listen      string `name:"listen" env:"CONSILIUM_LISTEN" default:"127.0.0.1:8080" help:"Address for HTTP, host:port."`
 	MediaListen string `name:"media-listen" env:"CONSILIUM_MEDIA_LISTEN" default:":8080" help:"Address for media over UDP, host:port; without a host: all addresses."`
@@ -167,7 +168,7 @@ func (l Live) LogValue() slog.Value {
 // Validate says everything that is wrong at once.
 func (l Live) Validate() error {
 	return errors.Join(
-		l.Secret.Validate(), l.Stores.validate(), l.Process.validate(), l.Disk.validate(), l.Recording.validate(),
+		l.Secret.Validate(), l.Stores.validate(), l.Process.validate(), l.Disk.validate(), l.Recording.validate(), l.Webhooks.validate(),
 		checkListen("CONSILIUM_LISTEN", l.Listen), checkListen("CONSILIUM_MEDIA_LISTEN", l.MediaListen),
 		checkAddrs("CONSILIUM_PUBLIC_ADDR", l.PublicAddr), checkPair(l.TLSCert, l.TLSKey),
 		checkPublicURL("CONSILIUM_URL", l.URL), checkDatabase("CONSILIUM_DATABASE_URL", l.DatabaseURL),

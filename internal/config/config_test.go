@@ -186,6 +186,7 @@ func TestNamesOfTheContract(t *testing.T) {
 		"CONSILIUM_LOG_LEVEL --log-level", "CONSILIUM_LOG_FORMAT --log-format",
 		"CONSILIUM_NATS_URL --nats-url", "CONSILIUM_BLOB_URL --blob-url", "CONSILIUM_NODE --node",
 		"CONSILIUM_RECEIPTS --receipts", "CONSILIUM_SEGMENT_LENGTH --segment-length", "CONSILIUM_DISK_WARN --disk-warn", "CONSILIUM_DISK_REFUSE --disk-refuse",
+		"CONSILIUM_WEBHOOK_ALLOW --webhook-allow",
 		"CONSILIUM_LISTEN --listen", "CONSILIUM_MEDIA_LISTEN --media-listen", "CONSILIUM_PUBLIC_ADDR --public-addr",
 		"CONSILIUM_ICE_LITE --ice-lite", "CONSILIUM_ICE_SERVERS --ice-servers",
 		"CONSILIUM_TLS_CERT --tls-cert", "CONSILIUM_TLS_KEY --tls-key", "CONSILIUM_URL --url", "CONSILIUM_DATABASE_URL --database-url",

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -190,5 +192,24 @@ func TestMessagesSayNoMoreThanTheyMust(t *testing.T) {
 	want := `{"type":"participant.left","timestamp":"1970-01-01T00:00:01.000000005Z","data":{"consultation":"` + id + `","seq":1,"position":7,"participant":"p","reason":"kicked"}}`
 	if diff := cmp.Diff(want, string(text)); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestTheDocumentNamesWhatIsAnnounced keeps docs/webhooks.md true.
+func TestTheDocumentNamesWhatIsAnnounced(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "webhooks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "Without a choice of one's own")
+	list, _, _ = strings.Cut(list, "Any type of the log")
+	var named []events.Type
+	for i, word := range strings.Split(list, "`") {
+		if i%2 == 1 && word != "--type" {
+			named = append(named, events.Type(word))
+		}
+	}
+	if diff := cmp.Diff(Announced, named); diff != "" {
+		t.Errorf("(-code +document):\n%s", diff)
 	}
 }

@@ -23,6 +23,21 @@ export interface AccessesOutBody {
   receipts: AccessItem[];
 }
 
+export interface AddWebhookRequest {
+  /** Position in the log of the first event that is told. Missing: what comes from now on. */
+  from?: number;
+  /** Of events. Empty: those that docs/webhooks.md names. */
+  types?: string[];
+  /** https://… */
+  url: string;
+}
+
+export interface AddedWebhookOutBody {
+  /** Signs all messages. Nobody can read it again. */
+  secret: string;
+  webhook: WebhookItem;
+}
+
 export interface AnswerConsentRequest {
   answer: "given" | "refused" | "withdrawn";
   language: string;
@@ -49,6 +64,12 @@ export interface ArchiveSummary {
   version: number;
   /** Empty until it is ready. */
   videoUrl: string;
+}
+
+export interface ChangeWebhookRequest {
+  /** Empty: those that docs/webhooks.md names. Missing: as they are. */
+  types?: string[];
+  url?: string;
 }
 
 export interface Clip {
@@ -242,6 +263,14 @@ export interface ReceiptOutBody {
   videoUrl: string;
 }
 
+export interface ReplayWebhookRequest {
+  consultation?: string;
+  /** Position in the log, 1 and more. */
+  from?: number;
+  /** Of the consultation; missing: from its first event on. */
+  seq?: number;
+}
+
 export interface ReportWatchedRequest {
   ranges: RangeMS[];
 }
@@ -258,6 +287,11 @@ export interface RequestArchiveRequest {
 
 export interface RequestedBody {
   version: number;
+}
+
+export interface SendWebhookLettersRequest {
+  /** Of the dead letter; missing: all of them. */
+  position?: number;
 }
 
 export interface SpanItem {
@@ -361,6 +395,66 @@ export interface TrackItem {
   source: string;
   stalls: number;
   startedAt: string;
+}
+
+export interface WebhookItem {
+  /** In vain, one after another, while nobody takes anything. */
+  attempts: number;
+  awaySince?: string;
+  /** Events in the log behind the position. */
+  behind: number;
+  createdAt: string;
+  createdBy: string;
+  deadLetters: number;
+  /** Newest success. */
+  deliveredAt?: string;
+  id: string;
+  /** Of the newest failure since then. */
+  lastCode?: string;
+  /** Of the next attempt, while nobody takes anything. */
+  nextAt?: string;
+  /** Until then the secret before signs as well. */
+  oldSecretUntil?: string;
+  /** In the log. Every event up to here is delivered, set aside as a letter, or of no concern. */
+  position: number;
+  /** Why it is suspended: gone, away, log, secret, rules. */
+  reason?: string;
+  state: "active" | "paused" | "suspended";
+  /** Of events. Empty: those that docs/webhooks.md names. */
+  types: string[];
+  url: string;
+  waitingLetters: number;
+}
+
+export interface WebhookLetter {
+  /** 0: it waits behind another of its consultation. */
+  attempts: number;
+  /** Of the newest failure: http_404, timeout, dns, connect, tls, address … */
+  code?: string;
+  consultation: string;
+  dead: boolean;
+  /** Id, as in webhook-id. */
+  event: string;
+  /** Not before; missing when it is dead. */
+  nextAt?: string;
+  /** In the log. */
+  position: number;
+  seq: number;
+  setAsideAt: string;
+  type: string;
+}
+
+export interface WebhookLettersOutBody {
+  items: WebhookLetter[];
+}
+
+export interface WebhookSecretOutBody {
+  /** Nobody can read it again. */
+  secret: string;
+}
+
+export interface WebhooksOutBody {
+  items: WebhookItem[];
 }
 
 /** List and search consultations, newest first: GET /api/v1/consultations */
@@ -514,4 +608,63 @@ export function openSession(body: {
 /** How much room is left: GET /api/v1/storage */
 export function getStorage(options: Options = {}): Promise<StorageSummary> {
   return sendJSON("/storage", { method: "GET" }, options);
+}
+
+/** Which systems are told of events, and how far each of them is: GET /api/v1/webhooks */
+export function listWebhooks(options: Options = {}): Promise<WebhooksOutBody> {
+  return sendJSON("/webhooks", { method: "GET" }, options);
+}
+
+/** Tell one more system of events: POST /api/v1/webhooks */
+export function addWebhook(body: AddWebhookRequest, options: Options = {}): Promise<AddedWebhookOutBody> {
+  return sendJSON("/webhooks", { method: "POST", body }, options);
+}
+
+/** One system that is told of events: GET /api/v1/webhooks/{webhook} */
+export function getWebhook(webhook: string, options: Options = {}): Promise<WebhookItem> {
+  return sendJSON(`/webhooks/${encodeURIComponent(webhook)}`, { method: "GET" }, options);
+}
+
+/** Tell a system nothing any more, and forget its letters: DELETE /api/v1/webhooks/{webhook} */
+export function removeWebhook(webhook: string, options: Options = {}): Promise<Response> {
+  return sendRaw(`/webhooks/${encodeURIComponent(webhook)}`, { method: "DELETE" }, options);
+}
+
+/** Give a webhook another address or other types: PATCH /api/v1/webhooks/{webhook} */
+export function changeWebhook(webhook: string, body: ChangeWebhookRequest, options: Options = {}): Promise<WebhookItem> {
+  return sendJSON(`/webhooks/${encodeURIComponent(webhook)}`, { method: "PATCH", body }, options);
+}
+
+/** Events that a receiver has refused, and those behind them: dead ones were given up, the others are tried again: GET /api/v1/webhooks/{webhook}/letters */
+export function listWebhookLetters(webhook: string, asked: {
+  /** Only behind this position of the log. */
+  after?: number;
+  limit?: number;
+} = {}, options: Options = {}): Promise<WebhookLettersOutBody> {
+  return sendJSON(`/webhooks/${encodeURIComponent(webhook)}/letters${query(asked)}`, { method: "GET" }, options);
+}
+
+/** Send a dead letter once more, or all of them: POST /api/v1/webhooks/{webhook}/letters/again */
+export function sendWebhookLetters(webhook: string, body: SendWebhookLettersRequest, options: Options = {}): Promise<Response> {
+  return sendRaw(`/webhooks/${encodeURIComponent(webhook)}/letters/again`, { method: "POST", body }, options);
+}
+
+/** Tell a system nothing until it is resumed: POST /api/v1/webhooks/{webhook}/pause */
+export function pauseWebhook(webhook: string, options: Options = {}): Promise<Response> {
+  return sendRaw(`/webhooks/${encodeURIComponent(webhook)}/pause`, { method: "POST" }, options);
+}
+
+/** Tell what was told before once more: POST /api/v1/webhooks/{webhook}/replay */
+export function replayWebhook(webhook: string, body: ReplayWebhookRequest, options: Options = {}): Promise<Response> {
+  return sendRaw(`/webhooks/${encodeURIComponent(webhook)}/replay`, { method: "POST", body }, options);
+}
+
+/** Go on where it stopped, after a pause or a suspension: POST /api/v1/webhooks/{webhook}/resume */
+export function resumeWebhook(webhook: string, options: Options = {}): Promise<Response> {
+  return sendRaw(`/webhooks/${encodeURIComponent(webhook)}/resume`, { method: "POST" }, options);
+}
+
+/** Make a new secret: POST /api/v1/webhooks/{webhook}/secret */
+export function rotateWebhookSecret(webhook: string, options: Options = {}): Promise<WebhookSecretOutBody> {
+  return sendJSON(`/webhooks/${encodeURIComponent(webhook)}/secret`, { method: "POST" }, options);
 }
