@@ -4,6 +4,9 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"slices"
+
+	"consilium/internal/media"
 )
 
 var (
@@ -25,7 +28,7 @@ func (p *Painter) Draw(s Scene) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, Width, Height))
 	for _, t := range s.Tiles {
 		if t.Picture != nil {
-			p.frame(img, t)
+			p.frame(img, t, s)
 		} else {
 			p.card(img, t)
 		}
@@ -60,8 +63,9 @@ func textSize(cell int) int { return min(max(cell/16, 17), 32) }
 // smallest is the height of the smallest name: what does not fit then is cut short.
 const smallest = 13
 
-// frame draws the line around a picture and the name in its lower left corner.
-func (p *Painter) frame(img *image.RGBA, t Tile) {
+// frame draws the line around a picture and the name in its lower left corner. The name of a screen stands below it where
+// nothing else does: what is shown there is to be read.
+func (p *Painter) frame(img *image.RGBA, t Tile, s Scene) {
 	for _, edge := range []image.Rectangle{
 		{t.Cell.Min, image.Pt(t.Cell.Max.X, t.Cell.Min.Y+border)},
 		{image.Pt(t.Cell.Min.X, t.Cell.Max.Y-border), t.Cell.Max},
@@ -77,8 +81,16 @@ func (p *Painter) frame(img *image.RGBA, t Tile) {
 		return
 	}
 	plate := image.Rect(t.Cell.Min.X+pad, t.Cell.Max.Y-pad-size*8/5, t.Cell.Min.X+3*pad+l.width, t.Cell.Max.Y-pad)
+	if below := plate.Add(image.Pt(0, plate.Dy()+2*pad)); t.Picture.Source == media.Screen && s.isFree(below, img.Rect) {
+		plate = below
+	}
 	fill(img, plate, plateColor)
 	l.draw(img, image.Pt(plate.Min.X+pad, plate.Max.Y-size/2), nameColor)
+}
+
+// isFree says whether a place on the canvas has no tile.
+func (s Scene) isFree(place, canvas image.Rectangle) bool {
+	return place.In(canvas) && !slices.ContainsFunc(s.Tiles, func(t Tile) bool { return t.Cell.Overlaps(place) })
 }
 
 // card draws a name and, below it, the reason for there being no picture.
@@ -88,8 +100,13 @@ func (p *Painter) card(img *image.RGBA, t Tile) {
 	small := size * 3 / 4
 	width := t.Cell.Dx() - 2*size
 	middle := t.Cell.Min.Add(t.Cell.Size().Div(2))
-	name := p.setWithin(t.Name, size, width)
-	name.draw(img, image.Pt(middle.X-name.width/2, middle.Y), nameColor)
+	name := p.wrap(t.Name, size, width)
+	if len(name) > 2 {
+		name = []line{p.setWithin(t.Name, size, width)}
+	}
+	for i, l := range name {
+		l.draw(img, image.Pt(middle.X-l.width/2, middle.Y-(len(name)-1-i)*size*5/4), nameColor)
+	}
 	for i, l := range p.wrap(t.Reason, small, width) {
 		l.draw(img, image.Pt(middle.X-l.width/2, middle.Y+small*2+i*small*4/3), reasonColor)
 	}

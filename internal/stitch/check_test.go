@@ -2,12 +2,17 @@ package stitch
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"image/jpeg"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"consilium/internal/blob"
 	"consilium/internal/events"
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
@@ -145,5 +150,48 @@ func TestThumbnails(t *testing.T) {
 		if (r > b) != (want == "red") {
 			t.Errorf("thumbnail %d is not %s: %v", i, want, sheet.At(i*thumbnailWidth+80, 45))
 		}
+	}
+}
+
+// A machine that kills the tools while they look at the finished files has found nothing wrong, but nothing right either:
+// the archive is there and says so. What the tools say themselves is a finding.
+func TestChecksThatCannotBeMadeAreNamed(t *testing.T) {
+	for name, test := range map[string]struct {
+		does string
+		want []string // nil: the archive fails
+	}{
+		"killed":            {"kill -9 $$", []string{"keyframes", "sound", "times"}},
+		"they find a fault": {"echo 'moov atom not found' >&2; exit 1", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			version := w.end(0, "fast")
+			path := w.script(`case "$*" in *ebur128*|*tile=10*) ` + test.does + ` ;; esac
+exec ffmpeg "$@"`)
+			probe := "#!/bin/sh\ncase \"$*\" in *pts_time*) " + test.does + " ;; esac\nexec ffprobe \"$@\"\n"
+			beside := filepath.Join(filepath.Dir(path), "ffprobe")
+			if err := errors.Join(os.WriteFile(beside, []byte(probe), 0o755), os.Chmod(beside, 0o755)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.worker(ffmpeg.Config{Path: path}, nil).Make(t.Context(), w.consultation, version); err != nil {
+				t.Fatal(err)
+			}
+			if test.want == nil {
+				if failed, ok := w.result(version).(events.ArchiveFailed); !ok || failed.Code != CodeRenderFailed {
+					t.Errorf("got %+v", w.result(version))
+				}
+				return
+			}
+			archive := w.open(version)
+			if !slices.Equal(archive.rendered.Unverified, test.want) || !slices.Equal(archive.manifest.Checks.Unverified, test.want) {
+				t.Errorf("unverified are %v and %v", archive.rendered.Unverified, archive.manifest.Checks.Unverified)
+			}
+			prefix := fmt.Sprintf("c/%s/archives/%d/", w.consultation, version)
+			for _, file := range []string{ThumbnailsFile, ThumbnailsVTTFile} {
+				if _, err := w.blobs.Stat(t.Context(), prefix+file); !errors.Is(err, blob.ErrNotFound) {
+					t.Errorf("%s: %v", file, err)
+				}
+			}
+		})
 	}
 }

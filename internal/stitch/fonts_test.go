@@ -57,3 +57,36 @@ func FuzzNamesAreDrawn(f *testing.F) {
 	}
 	f.Fuzz(func(_ *testing.T, name string) { painter.Draw(cardFor(name)) })
 }
+
+// On the small cards of a strip, too, all of a name and of a reason can be read: they go on in a second line.
+func TestNothingOnASmallCardIsCutShort(t *testing.T) {
+	painter := render.NewPainter(SystemFonts(nil))
+	cell := image.Rect(1024, 288, 1280, 432)
+	bands := func(name, reason string) (n int) {
+		img := painter.Draw(render.Scene{Tiles: []render.Tile{{Cell: cell, Name: name, Reason: reason}}})
+		inside := false
+		for y := cell.Min.Y; y < cell.Max.Y; y++ {
+			row := false
+			for x := cell.Min.X + 4; x < cell.Max.X-4; x++ {
+				row = row || img.RGBAAt(x, y).R > 0x80
+			}
+			if row && !inside {
+				n++
+			}
+			inside = row
+		}
+		return n
+	}
+	for _, test := range []struct {
+		name, reason string
+		want         int
+	}{
+		{"Anna", "camera on", 2},
+		{"Anna", "nicht aufgezeichnet: keine Einwilligung", 3},
+		{"Anna-Maria von Niemannsbusen", "camera on", 3},
+	} {
+		if got := bands(test.name, test.reason); got != test.want {
+			t.Errorf("%q, %q: %d lines, want %d", test.name, test.reason, got, test.want)
+		}
+	}
+}

@@ -27,7 +27,6 @@ func talk(t *testing.T, hz int, seconds float64, stretches ...float64) clip {
 	return oggClip(t, oggPackets(raw)[2:])
 }
 
-
 // onStage says who has the stage, by the colour of its middle, and from which frame on. White flashes are nobody.
 func (a archiveOf) onStage(colours map[string]color.RGBA) []string {
 	var all []string

@@ -21,6 +21,7 @@ type archiveOf struct {
 	t        *testing.T
 	rendered events.ArchiveRendered
 	manifest Manifest
+	content  []byte // of the file
 	video    []byte // RGB frames of 320x180, a quarter of each side
 	frames   int
 	sound    []float64 // mono, 48 kHz
@@ -58,6 +59,7 @@ func (w *world) open(version int) archiveOf {
 	if err := json.Unmarshal(about, &a.manifest); err != nil {
 		w.t.Fatal(err)
 	}
+	a.content = content
 	path := filepath.Join(w.t.TempDir(), ArchiveFile)
 	if err := os.WriteFile(path, content, 0o644); err != nil {
 		w.t.Fatal(err)
