@@ -43,6 +43,9 @@ func printPlan(to io.Writer, p stitch.Preview, graphs bool) error {
 	}
 	for _, piece := range p.Pieces {
 		what := "sound"
+		if piece.Voice != "" {
+			what = "voice of " + piece.Voice
+		}
 		if !piece.Sound {
 			what = fmt.Sprintf("chunk of scene %d  %s  %d frames", piece.Chunk.Scene, at(piece.Chunk.Start), piece.Chunk.Frames)
 		}

@@ -28,7 +28,9 @@ type source struct {
 	Bundle       string `help:"Folder or tar file with events.ndjson and segments; no server is needed." type:"path" xor:"where" required:""`
 	Version      int    `help:"Make what this version ordered; 0: the newest order."`
 	Profile      string `help:"Instead of what was ordered: standard, fast, audio."`
-	Layout       string `help:"Instead of what was ordered: grid."`
+	Layout       string `help:"Instead of what was ordered: grid, speaker."`
+	Stamp        bool   `help:"Put the wall clock into the picture, even if that was not ordered."`
+	Voices       bool   `help:"Put each participant's sound beside it, even if that was not ordered."`
 	Cache        string `help:"Of a bundle: folder in which finished chunks are kept for the next time. Empty: nowhere." type:"path"`
 	Processes    int    `help:"How many processes of ffmpeg at a time; 0: as many as there are processors."`
 }
@@ -114,6 +116,8 @@ func (s *source) open(ctx context.Context, progress func(context.Context, stitch
 	if s.Layout != "" {
 		b.bundle.Request.Layout = s.Layout
 	}
+	b.bundle.Request.Stamp = b.bundle.Request.Stamp || s.Stamp
+	b.bundle.Request.Voices = b.bundle.Request.Voices || s.Voices
 	tool, err := ffmpeg.New(ffmpeg.Config{Path: s.FFmpeg, Nice: 1}, logger)
 	if err != nil {
 		return b, err

@@ -113,6 +113,7 @@ type Preview struct {
 type PreviewPiece struct {
 	Key      string
 	Sound    bool
+	Voice    string       // participant, where it is the sound of one; else empty
 	Chunk    render.Chunk // zero for the sound
 	Finished bool         // it lies in the blob store already
 	Args     []string     // of ffmpeg
@@ -150,7 +151,7 @@ func (w *Worker) preview(ctx context.Context, j *job) (Preview, error) {
 		if cmd, err = o.recipe.command(); err != nil {
 			return Preview{}, err
 		}
-		p.Pieces = append(p.Pieces, PreviewPiece{Key: o.key, Sound: o.isSound(), Chunk: o.at, Finished: finished, Args: cmd.Args})
+		p.Pieces = append(p.Pieces, PreviewPiece{Key: o.key, Sound: o.isSound(), Voice: o.voice, Chunk: o.at, Finished: finished, Args: cmd.Args})
 	}
 	return p, nil
 }

@@ -29,17 +29,23 @@ func pairOf(t *testing.T, face, other clip, voice []clip) *world {
 }
 
 func pair(t *testing.T) *world {
-	return pairOf(t, camera(t, "red", "320x180", 30, 90), camera(t, "blue", "320x180", 25, 50), microphone(t, 1000, 150))
+	return pairOf(t, camera(t, "red", "320x180", 30, 90), camera(t, "blue", "90x160", 25, 50), microphone(t, 1000, 150))
+}
+
+// adorned ends a consultation of three seconds and asks for all that an archive can have.
+func (w *world) adorned() int {
+	w.say(3000, "", events.ConsultationEnded{Reason: events.EndedClosed})
+	return w.order(events.ArchiveRequested{Layout: "speaker", Profile: "fast", Stamp: true, Voices: true})
 }
 
 // Two consultations of the same recordings have chunks of the same names and the same bytes, although nothing else about
 // them is the same.
 func TestTheSameRecordingsMakeTheSameBytes(t *testing.T) {
-	face, other, voice := camera(t, "red", "320x180", 30, 90), camera(t, "blue", "320x180", 25, 50), microphone(t, 1000, 150)
+	face, other, voice := camera(t, "red", "320x180", 30, 90), camera(t, "blue", "90x160", 25, 50), microphone(t, 1000, 150)
 	var all []archiveOf
 	for range 2 {
 		w := pairOf(t, face, other, voice)
-		all = append(all, w.made(w.end(3000, "fast")))
+		all = append(all, w.made(w.adorned()))
 	}
 	if diff := cmp.Diff(all[0].manifest.Chunks, all[1].manifest.Chunks); diff != "" || len(all[0].manifest.Chunks) != 3 {
 		t.Errorf("chunks:\n%s\n%v", diff, all[0].manifest.Chunks)
@@ -114,7 +120,7 @@ exec ffmpeg "$@"`)
 // A recipe says all: a worker that gets it from elsewhere makes the same piece, and one that was tampered with is refused.
 func TestARecipeTravels(t *testing.T) {
 	w := pair(t)
-	version := w.end(3000, "fast")
+	version := w.adorned()
 	worker := w.worker(ffmpeg.Config{}, nil)
 	orders := w.ordersOf(worker, version)
 	for _, o := range orders {
@@ -166,8 +172,8 @@ func (w *world) ordersOf(worker *Worker, version int) []*order {
 func TestWhatAChunkIsCalled(t *testing.T) {
 	w := pair(t)
 	worker := w.worker(ffmpeg.Config{}, nil)
-	chunk := func() *recipe { return w.ordersOf(worker, 1)[1].recipe }
-	w.end(3000, "fast")
+	chunk := func() *recipe { return w.ordersOf(worker, 1)[2].recipe } // behind the sound and a voice
+	w.adorned()
 	name := func(r *recipe) string {
 		key, err := r.digest()
 		if err != nil {
@@ -188,6 +194,10 @@ func TestWhatAChunkIsCalled(t *testing.T) {
 		{"another recording", func(r *recipe) { r.Sources[0].SHA256 = "0" }, false},
 		{"a frame one place later", func(r *recipe) { r.Picture.Tiles[0].Packets[3][3]++ }, false},
 		{"another name on the tile", func(r *recipe) { r.Picture.Overlay.Pixels = "0" }, false},
+		{"how a picture of the clock is packed", func(r *recipe) { r.Picture.Stamp[0].PNG = nil }, true},
+		{"another time", func(r *recipe) { r.Picture.Stamp[0].Pixels = "0" }, false},
+		{"a second that begins a frame sooner", func(r *recipe) { r.Picture.Composition.Stamp.Begun++ }, false},
+		{"nothing beside the phone", func(r *recipe) { r.Picture.Composition.Tiles[1].Fill = nil }, false},
 		{"another quality", func(r *recipe) { r.Picture.Composition.Encoder.CRF++ }, false},
 		{"a tile elsewhere", func(r *recipe) { r.Picture.Composition.Tiles[0].X += 2 }, false},
 	}
