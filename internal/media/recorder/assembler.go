@@ -93,8 +93,8 @@ func (a *assembler) finish(f frame) (frame, outcome) {
 		}
 		head, a.parts = unit, append(a.parts[:0], unit)
 	case media.VP8, media.VP9, media.Opus:
-		if len(head) == 0 { // there is no frame without bytes
-			return f, brokenFrame
+		if len(head) == 0 { // headers alone are no frame
+			return f, partOfFrame
 		}
 	}
 	f.parts = a.parts

@@ -88,7 +88,11 @@ func BenchmarkPacket(b *testing.B) {
 				}
 				pkt := second[n]
 				n++
-				p.packet(pkt, tr.at.Add(media.RTPDuration(int64(pkt.Timestamp-base), c.ClockRate())))
+				at := tr.at.Add(media.RTPDuration(int64(pkt.Timestamp-base), c.ClockRate()))
+				p.packet(pkt, at)
+				if n%(len(second)/4) == 0 { // as often as a recorder is woken
+					p.flush(at)
+				}
 			}
 			b.StopTimer()
 			used := cpuTime(b) - before

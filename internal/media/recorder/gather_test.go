@@ -200,3 +200,19 @@ func TestAFrameIsNeverInTwoWrites(t *testing.T) {
 		t.Errorf("%d bytes wait", end-seg.out.length)
 	}
 }
+
+func TestHeadersWithoutAPictureAreNoFrame(t *testing.T) {
+	clip := pictures(t, media.VP8, "160x120", 50, 50)
+	l := inLab(t, Config{}, videoTrack(media.VP8), func(l *lab) {
+		s := newSender(media.VP8)
+		packets := s.send(0, clip[:20]...)
+		packets = append(packets, sent{20 * s.interval(), &rtp.Packet{
+			Header:  rtp.Header{Version: 2, SSRC: s.ssrc, SequenceNumber: s.seq, Timestamp: s.ts, Marker: true},
+			Payload: []byte{0x10},
+		}})
+		s.seq++
+		s.ts += s.step
+		l.play(append(packets, s.send(21*s.interval(), clip[20:]...)...))
+	})
+	sameContent(t, append(want(firstRTP, frameStep, clip[:20]...), want(firstRTP+21*frameStep, frameStep, clip[20:]...)...), slices.Concat(l.contents()...))
+}
