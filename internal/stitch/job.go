@@ -310,6 +310,10 @@ func (w *Worker) readSheet(ctx context.Context, j *job) error {
 		j.sheetState = "erased"
 		return nil
 	}
+	if errors.Is(err, blob.ErrBadKey) {
+		j.sheetState = "damaged"
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("fetch render sheet: %w", err)
 	}
