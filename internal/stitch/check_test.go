@@ -192,6 +192,9 @@ exec ffmpeg "$@"`)
 					t.Errorf("%s: %v", file, err)
 				}
 			}
+			if again := w.made(w.request("fast")); again.rendered.Unverified != nil {
+				t.Errorf("the next version, on a better day, says %v", again.rendered.Unverified)
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package stitch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"image/color"
@@ -8,15 +9,18 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
+	"time"
 
 	"consilium/internal/events"
+	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
 )
 
 // talk makes the sound of somebody who speaks in the given stretches of seconds, with the pauses that words have, and is
 // silent in all others.
-func talk(t *testing.T, hz int, seconds float64, stretches ...float64) clip {
+func talk(t testing.TB, hz int, seconds float64, stretches ...float64) clip {
 	t.Helper()
 	when := "0"
 	for i := 0; i < len(stretches); i += 2 {
@@ -176,4 +180,41 @@ func rms(all []float64) float64 {
 		sum += v * v
 	}
 	return math.Sqrt(sum / float64(len(all)))
+}
+
+// BenchmarkLevels is what finding out who speaks costs: cpu-s/min is processor time for each minute of each voice.
+func BenchmarkLevels(b *testing.B) {
+	const minutes = 4
+	dir := b.TempDir()
+	recorded := talk(b, 300, minutes*60, 0, minutes*60)
+	scan, err := media.ScanOgg(bytes.NewReader(recorded.content))
+	if err != nil {
+		b.Fatal(err)
+	}
+	one := run{
+		files: []recording{{file: bytes.NewReader(recorded.content), scan: scan}},
+		knots: []knot{{0, 0}, {minutes * 60 * ffmpeg.SampleRate, minutes * 60 * ffmpeg.SampleRate}},
+	}
+	tool, err := ffmpeg.New(ffmpeg.Config{Nice: 1}, discard())
+	if err != nil {
+		b.Fatal(err)
+	}
+	spent := func() (sum float64) {
+		for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+			var u syscall.Rusage
+			if err := syscall.Getrusage(who, &u); err != nil {
+				b.Fatal(err)
+			}
+			sum += time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+		}
+		return sum
+	}
+	before := spent()
+	for b.Loop() {
+		l, err := (&mixer{tool: tool, dir: dir, runs: []run{one}}).levels(b.Context(), minutes*60e9)
+		if err != nil || len(l) != minutes*600 {
+			b.Fatal(len(l), err)
+		}
+	}
+	b.ReportMetric((spent()-before)/float64(b.N*minutes), "cpu-s/min")
 }

@@ -57,10 +57,30 @@ func (w *Worker) render(ctx context.Context, j *job) error {
 			j.result.voices = append(j.result.voices, VoiceFile{Participant: o.voice, File: voiceFile(o.voice)})
 		}
 	}
+	if err := w.forgetUnverified(ctx, orders); err != nil {
+		return err
+	}
 	if w.deps.Queue != nil {
 		return w.together(ctx, j, orders)
 	}
 	return w.alone(ctx, j, orders)
+}
+
+// forgetUnverified lets the sounds be made once more that nobody could listen to when they were made.
+func (w *Worker) forgetUnverified(ctx context.Context, orders []*order) error {
+	for _, o := range orders {
+		if !o.isSound() {
+			continue
+		}
+		m, ok, err := w.finished(ctx, o.key, o.recipe.extension())
+		if err == nil && ok && m.Unverified {
+			err = w.deps.Blobs.Delete(ctx, pieceKey(o.key, ".json"))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // alone makes all pieces in this process.

@@ -290,7 +290,7 @@ func (w *world) get(key string) []byte {
 }
 
 // run runs the machine's ffmpeg and gives what it writes.
-func run_(t *testing.T, args ...string) []byte {
+func run_(t testing.TB, args ...string) []byte {
 	t.Helper()
 	var stderr bytes.Buffer
 	cmd := exec.Command("ffmpeg", append([]string{"-v", "error", "-nostdin"}, args...)...)
@@ -354,7 +354,7 @@ func microphone(t *testing.T, hz int, packets ...int) []clip {
 }
 
 // oggClip puts packets of 20 ms into one file.
-func oggClip(t *testing.T, packets [][]byte) clip {
+func oggClip(t testing.TB, packets [][]byte) clip {
 	t.Helper()
 	var b bytes.Buffer
 	o, err := media.NewOggWriter(&b, 7)
