@@ -21,6 +21,7 @@ type cli struct {
 	Serve  serveCmd  `cmd:"" default:"withargs" help:"Make what is queued, until it is told to stop (default)."`
 	Render renderCmd `cmd:"" help:"Make one archive by hand; nothing is announced."`
 	Plan   planCmd   `cmd:"" help:"Print the scenes and the commands of an archive; nothing is made."`
+	Tidy   tidyCmd   `cmd:"" help:"Remove finished chunks that nobody has used for long."`
 	Cancel cancelCmd `cmd:"" help:"Call off an archive that is being made."`
 }
 

@@ -27,7 +27,8 @@ type serveCmd struct {
 	config.Stitcher
 	Tool
 
-	MetricsListen string `name:"metrics-listen" env:"CONSILIUM_METRICS_LISTEN" help:"Address for /metrics, host:port. Empty: no metrics are served."`
+	ChunksKeep    time.Duration `name:"chunks-keep" env:"CONSILIUM_CHUNKS_KEEP" default:"168h" help:"How long finished chunks are kept that nobody uses; at least 24h, or 0: for ever."`
+	MetricsListen string        `name:"metrics-listen" env:"CONSILIUM_METRICS_LISTEN" help:"Address for /metrics, host:port. Empty: no metrics are served."`
 }
 
 // Run is called by the command line.
@@ -59,7 +60,7 @@ func run(ctx context.Context, s serveCmd) error {
 		return err
 	}
 	worker, err := stitch.New(
-		stitch.Config{Dir: filepath.Join(s.Data, "stitch"), Node: s.Node, Registerer: metrics.Registerer()},
+		stitch.Config{Dir: filepath.Join(s.Data, "stitch"), Node: s.Node, Keep: s.ChunksKeep, Registerer: metrics.Registerer()},
 		stitch.Deps{
 			Log: log, Appender: appender.New(log, logger, metrics.Registerer()), Blobs: blobs, FFmpeg: tool, Queue: queue,
 			Progress: func(ctx context.Context, p stitch.Progress) {

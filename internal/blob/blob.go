@@ -14,6 +14,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"time"
 
 	"gocloud.dev/blob"
 	_ "gocloud.dev/blob/fileblob" // file://
@@ -29,6 +30,9 @@ type Info struct {
 	Key    string
 	Bytes  int64
 	SHA256 string // hex; empty from Stat and List
+
+	// Stored is when the bytes were written, by the clock of the store, to the second at best; zero but from Stat and List.
+	Stored time.Time
 }
 
 // Store is one folder or bucket. It is safe for concurrent use.
@@ -168,7 +172,7 @@ func (s *Store) Stat(ctx context.Context, key string) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("stat %s: %w", key, notFound(err))
 	}
-	return Info{Key: key, Bytes: a.Size}, nil
+	return Info{Key: key, Bytes: a.Size, Stored: a.ModTime}, nil
 }
 
 // Delete removes a blob. That there is none is not an error.

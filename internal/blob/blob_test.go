@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -166,5 +167,38 @@ func TestDigestTellsWhatTheDiskHolds(t *testing.T) {
 	}
 	if got, err := s.Digest(t.Context(), "k"); err != nil || got.SHA256 == sent.SHA256 || got.Bytes != sent.Bytes {
 		t.Errorf("digest %+v (%v) of a blob that was stored as %+v", got, err, sent)
+	}
+}
+
+// What a killed process has left of a put goes when it is old, what another one is writing stays, and so does every blob.
+func TestUnfinishedPutsAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, "file://"+dir)
+	if n, err := s.RemoveUnfinished(t.Context(), "chunks", time.Now()); n != 0 || err != nil {
+		t.Errorf("of a folder that is not there: %d bytes, %v", n, err)
+	}
+	for _, key := range []string{"chunks/whole.ts", "c/x"} {
+		if _, err := s.Put(t.Context(), key, strings.NewReader("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, now := time.Now().Add(-48*time.Hour), time.Now()
+	for name, at := range map[string]time.Time{"chunks/old.ts.18a3.tmp": old, "chunks/new.ts.18a4.tmp": now, "c/old.ts.18a3.tmp": old, "chunks/whole.ts": old} {
+		path := filepath.Join(dir, name)
+		if strings.HasSuffix(name, ".tmp") {
+			if err := os.WriteFile(path, []byte("12345"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.RemoveUnfinished(t.Context(), "chunks", now.Add(-24*time.Hour)); n != 5 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	want := []string{"c/old.ts.18a3.tmp", "c/x", "chunks/new.ts.18a4.tmp", "chunks/whole.ts"}
+	if diff := cmp.Diff(want, files(t, dir, dir)); diff != "" {
+		t.Errorf("files:\n%s", diff)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -38,6 +39,7 @@ var contract = []struct {
 	{"the digest is that of the stored bytes", digestOfTheStored},
 	{"a list has every blob once, in order", listHasAll},
 	{"many puts at once all count", manyPuts},
+	{"a blob has the time of its last put", knowsWhen},
 	{"keys stay inside the store", keysStayInside},
 }
 
@@ -108,6 +110,7 @@ func list(t testing.TB, s *blob.Store, prefix string) []blob.Info {
 		if err != nil {
 			t.Fatal(err)
 		}
+		info.Stored = time.Time{} // see knowsWhen
 		all = append(all, info)
 	}
 	return all
@@ -321,6 +324,26 @@ func listHasAll(t *testing.T, s *blob.Store, again func() *blob.Store) {
 	}
 	for range s.List(t.Context(), "") {
 		break // a reader may have enough
+	}
+}
+
+func knowsWhen(t *testing.T, s *blob.Store, again func() *blob.Store) {
+	put(t, s, "a", "first")
+	// A store counts whole seconds, and the clock of its disk may be some milliseconds behind ours.
+	before := time.Now().Truncate(time.Second).Add(-time.Second)
+	put(t, s, "b", "x")
+	stat, err := again().Stat(t.Context(), "b")
+	if err != nil || stat.Stored.Before(before) || stat.Stored.After(time.Now().Add(time.Second)) {
+		t.Errorf("stored at %s (%v), and now it is %s", stat.Stored, err, time.Now())
+	}
+	n := 0
+	for info, err := range s.List(t.Context(), "b") {
+		if n++; err != nil || !info.Stored.Equal(stat.Stored) && info.Stored.Sub(stat.Stored).Abs() > time.Second {
+			t.Errorf("listed as of %s (%v), stat says %s", info.Stored, err, stat.Stored)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d blobs were listed", n)
 	}
 }
 

@@ -46,6 +46,9 @@ func (w *Worker) Run(ctx context.Context) error {
 			return w.deps.Queue.WorkChunks(ctx, jobs.ChunkWork{Ready: w.busy, Do: w.chunkJob})
 		})
 	}
+	if w.cfg.Keep > 0 {
+		group.Go(func() error { return w.tidy(ctx) })
+	}
 	return group.Wait()
 }
 

@@ -9,6 +9,7 @@ type metrics struct {
 	lost     *prometheus.CounterVec // by cause
 	reused   prometheus.Counter
 	isolated prometheus.Counter
+	tidied   prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
@@ -30,6 +31,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		reused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "consilium_stitch_reused_chunks_total", Help: "Chunks and sounds that were found finished in the blob store.",
 		}),
+		tidied: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "consilium_stitch_removed_chunks_total", Help: "Finished chunks and sounds that were removed because nobody had used them for long.",
+		}),
 		isolated: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "consilium_stitch_isolated_chunks_total", Help: "Chunks that could not be made: cards stand in their place.",
 		}),
@@ -37,7 +41,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.archives, m.seconds, m.speed, m.lost, m.reused, m.isolated} {
+	for _, c := range []prometheus.Collector{m.archives, m.seconds, m.speed, m.lost, m.reused, m.isolated, m.tidied} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

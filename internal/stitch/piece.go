@@ -51,7 +51,7 @@ func (r *recipe) extension() string {
 	return ".ts"
 }
 
-func pieceKey(key, extension string) string { return "chunks/" + key + extension }
+func pieceKey(key, extension string) string { return piecesFolder + "/" + key + extension }
 
 // piece finds a finished piece in the blob store, or makes it and puts it there. progress is told how many frames are
 // done; it may be nil.
@@ -126,12 +126,17 @@ func (w *Worker) keep(ctx context.Context, m made, key, extension, path string) 
 		return made{}, err
 	}
 	m.Key, m.SHA256, m.Bytes = key, info.SHA256, info.Bytes
+	return m, w.describe(ctx, m)
+}
+
+// describe writes what says that a piece is there.
+func (w *Worker) describe(ctx context.Context, m made) error {
 	about, err := json.Marshal(m)
 	if err != nil {
-		return made{}, err
+		return err
 	}
-	_, err = w.deps.Blobs.Put(ctx, pieceKey(key, ".json"), strings.NewReader(string(about)))
-	return m, err
+	_, err = w.deps.Blobs.Put(ctx, pieceKey(m.Key, ".json"), strings.NewReader(string(about)))
+	return err
 }
 
 // open takes all sources from the shelf; done lets go of them.

@@ -198,7 +198,7 @@ func (w *Worker) collect(ctx context.Context, j *job, o *order, m made) error {
 	if hex.EncodeToString(sum.Sum(nil)) != m.SHA256 {
 		return errPieceGone
 	}
-	return out.Close()
+	return errors.Join(out.Close(), w.touch(ctx, m))
 }
 
 // account puts a finished piece into the result.

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"path/filepath"
 	"runtime"
@@ -31,10 +32,11 @@ import (
 
 // Config says where and how a worker works.
 type Config struct {
-	Dir        string   // work folder; it may grow to the size of all recordings of the jobs in it
-	Node       string   // in the source of events, "/stitcher/NODE"
-	Parallel   int      // processes of ffmpeg at a time; default the number of processors
-	Fonts      []string // folders with fonts; nil: those of the system
+	Dir        string        // work folder; it may grow to the size of all recordings of the jobs in it
+	Node       string        // in the source of events, "/stitcher/NODE"
+	Parallel   int           // processes of ffmpeg at a time; default the number of processors
+	Keep       time.Duration // how long finished chunks are kept that nobody uses; 0: for ever
+	Fonts      []string      // folders with fonts; nil: those of the system
 	Now        func() time.Time
 	Registerer prometheus.Registerer // nil: not registered
 }
@@ -46,6 +48,8 @@ type Blobs interface {
 	PutFile(ctx context.Context, key, path string) (blob.Info, error)
 	Stat(ctx context.Context, key string) (blob.Info, error)
 	Delete(ctx context.Context, key string) error
+	List(ctx context.Context, prefix string) iter.Seq2[blob.Info, error]
+	RemoveUnfinished(ctx context.Context, folder string, before time.Time) (int64, error)
 }
 
 // Deps are the rooms that a worker works with.
@@ -76,6 +80,9 @@ type Worker struct {
 func New(cfg Config, deps Deps, logger *slog.Logger) (*Worker, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("stitch: Config.Dir is empty")
+	}
+	if cfg.Keep != 0 && cfg.Keep < LeastKept {
+		return nil, fmt.Errorf("stitch: Config.Keep is %s: chunks are kept for %s at least, or 0 for ever", cfg.Keep, LeastKept)
 	}
 	if cfg.Parallel <= 0 {
 		cfg.Parallel = runtime.GOMAXPROCS(0)
