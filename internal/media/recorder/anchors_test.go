@@ -51,7 +51,7 @@ func TestSenderReportsBecomeAnchorsInBatches(t *testing.T) {
 		playWithReports(l, newSender(media.Opus), voice, 2300*time.Millisecond, 4*time.Second)
 	})
 	// The second report comes at 6.3 s and is looked at with the packets around it.
-	if diff := cmp.Diff([]time.Duration{6500 * time.Millisecond, 21300 * time.Millisecond, 36300 * time.Millisecond, 50 * time.Second}, told); diff != "" {
+	if diff := cmp.Diff([]time.Duration{6400 * time.Millisecond, 21300 * time.Millisecond, 36300 * time.Millisecond, 50 * time.Second}, told); diff != "" {
 		t.Errorf("batches came at:\n%s", diff)
 	}
 	var got []map[string][]float64

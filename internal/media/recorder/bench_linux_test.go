@@ -90,7 +90,7 @@ func BenchmarkPacket(b *testing.B) {
 				n++
 				at := tr.at.Add(media.RTPDuration(int64(pkt.Timestamp-base), c.ClockRate()))
 				p.packet(pkt, at)
-				if n%(len(second)/4) == 0 { // as often as a recorder is woken
+				if n%(len(second)/5) == 0 { // as often as a recorder is woken
 					p.flush(at)
 				}
 			}

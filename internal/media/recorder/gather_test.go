@@ -15,7 +15,7 @@ import (
 	"consilium/internal/media"
 )
 
-func TestPacketsAreTakenTogetherFourTimesASecond(t *testing.T) {
+func TestPacketsAreTakenTogetherFiveTimesASecond(t *testing.T) {
 	tests := []struct {
 		name string
 		soon time.Duration // when the recorder begins to wait for something to begin with; 0 for never
@@ -24,15 +24,15 @@ func TestPacketsAreTakenTogetherFourTimesASecond(t *testing.T) {
 	}{
 		{
 			name: "queues that began apart are taken at the same moments",
-			want: []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, 750 * time.Millisecond, time.Second},
+			want: []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond, 800 * time.Millisecond, time.Second},
 		},
 		{
 			name: "sender reports wait along", note: true,
-			want: []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, 750 * time.Millisecond, time.Second},
+			want: []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond, 800 * time.Millisecond, time.Second},
 		},
 		{
 			name: "sooner while the recorder waits for a keyframe, what is there already included", soon: 820 * time.Millisecond,
-			want: []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, 750 * time.Millisecond, 850 * time.Millisecond, 900 * time.Millisecond, 950 * time.Millisecond, time.Second},
+			want: []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond, 800 * time.Millisecond, 850 * time.Millisecond, 900 * time.Millisecond, 950 * time.Millisecond, time.Second},
 		},
 	}
 	for _, tt := range tests {
@@ -83,7 +83,7 @@ func (l *lab) onDisk() []content {
 	return contentOf(l.t, opened[len(opened)-1].Segment, parts[0])
 }
 
-func TestWhatWasSentIsInItsFileAQuarterOfASecondLater(t *testing.T) {
+func TestWhatWasSentIsInItsFileAFifthOfASecondLater(t *testing.T) {
 	for _, c := range []media.Codec{media.VP8, media.H264, media.Opus} {
 		t.Run(string(c), func(t *testing.T) {
 			clip := sound(t, 200)

@@ -41,7 +41,7 @@ type overrun struct {
 
 // How long packets gather before they are looked at, at most.
 const (
-	batchWindow = 250 * time.Millisecond
+	batchWindow = 200 * time.Millisecond
 	// soonWindow is that while the recorder waits for something to begin with. What it asks the sender for then should
 	// not be late.
 	soonWindow = 50 * time.Millisecond
