@@ -19,7 +19,7 @@ Each failure has a code that never changes its meaning. The page shows the patie
 the event in the log carries the code ([events.md](events.md)), and so do the library and its search. Events of the same code about one
 participant are a minute apart at least. Whether each is noticed, stands in the log and is said on the page:
 
-` + "```sh\ngo test ./internal/e2e -run 'TestEveryFailureSaysWhy|TestLinks'\n```" + `
+` + "```sh\ngo test ./internal/e2e -run TestTheWayIn -args -every-device\n```" + `
 
 | code | phase | noticed by | event | what happened | what the operator can do |
 |---|---|---|---|---|---|

@@ -62,19 +62,7 @@ func NewChromium(t testing.TB, o ChromiumOptions) *Chromium {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("start chromium: %v", err)
 	}
-	messages := chromedp.Console(ctx)
-	d.reader.Go(func() { // ends with ctx
-		for m, err := range messages {
-			if err != nil {
-				return
-			}
-			prefix := ""
-			if m.IsException() || m.Type == "error" {
-				prefix = "error: "
-			}
-			d.lines.add(prefix + m.String())
-		}
-	})
+	d.listen()
 	return c
 }
 
@@ -127,6 +115,23 @@ type chromiumDriver struct {
 	ctx    context.Context //nolint:containedctx // chromedp's handle on a tab is a context
 	reader sync.WaitGroup  // the goroutine that fills lines
 	lines  consoleLog
+}
+
+// listen gathers what scripts write until the tab is closed.
+func (d *chromiumDriver) listen() {
+	messages := chromedp.Console(d.ctx)
+	d.reader.Go(func() {
+		for m, err := range messages {
+			if err != nil {
+				return
+			}
+			prefix := ""
+			if m.IsException() || m.Type == "error" {
+				prefix = "error: "
+			}
+			d.lines.add(prefix + m.String())
+		}
+	})
 }
 
 // with runs f on the tab, bounded by step.

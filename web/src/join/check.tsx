@@ -30,14 +30,6 @@ export function Check({ visit, token }: { visit: Visit; token: string }) {
       <Level media={media} check={visit.check} />
       <Problems media={media} token={token} />
       <Choices media={media} />
-      <Tests check={visit.check} />
-      <div role="status">
-        {visit.check.codes.value
-          .filter((code) => code === "MIC-SILENT" || code.startsWith("NET-"))
-          .map((code) => (
-            <Failure key={code} code={code} />
-          ))}
-      </div>
       <div class="actions">
         <button type="button" class="primary" onClick={goOn}>
           {t("check.continue")}
@@ -51,6 +43,15 @@ export function Check({ visit, token }: { visit: Visit; token: string }) {
       <p class="hint" role="status">
         {asked.value && media.pending.value ? t("check.waiting") : ""}
       </p>
+      {/* Below the button: it must not move under a finger when a result comes. */}
+      <Tests check={visit.check} />
+      <div role="status">
+        {visit.check.codes.value
+          .filter((code) => code === "MIC-SILENT" || code.startsWith("NET-"))
+          .map((code) => (
+            <Failure key={code} code={code} />
+          ))}
+      </div>
     </Step>
   );
 }
@@ -106,14 +107,15 @@ export function OwnSwitches({ media }: { media: LocalMedia }) {
 function Level({ media, check }: { media: LocalMedia; check: PreCheck }) {
   const level = check.level.value;
   const on = media.on.microphone.value;
-  if (!media.tracks.microphone.value) return null;
+  // It is there from the beginning: what comes later moves the button below under somebody's finger.
+  if (media.problems.value.microphone) return null;
   return (
     <div class="level">
       <meter class="sr" aria-label={t("check.level")} min={0} max={1} value={level} data-testid="level" />
       <div class="level-bar" aria-hidden="true">
         <div style={{ transform: `scaleX(${level.toFixed(2)})` }} />
       </div>
-      <p class="hint">{on ? t("check.speak") : t("check.silent")}</p>
+      <p class="hint">{t(on ? "check.speak" : "check.silent")}</p>
     </div>
   );
 }

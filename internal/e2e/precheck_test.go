@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"consilium/internal/events"
+	"consilium/internal/testenv"
+)
+
+// Before the call a patient tests devices and network on the real ways to this server; the doctor in the waiting room sees
+// what came of it. Another one passes all of it by.
+func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chromium) {
+	c := service.schedule("Check", "forbidden",
+		person{Name: "Dr A", Role: "clinician"}, person{Name: "Pat B", Role: "patient"}, person{Name: "Pat C", Role: "patient"})
+	doctor, careful, hasty := c.Participants[0], c.Participants[1], c.Participants[2]
+
+	page := chromium.Tab(t, smallCamera)
+	page.Navigate(careful.JoinURL)
+	page.WaitFor("the camera's picture", `!!document.querySelector('[data-testid=preview]')`)
+	for _, way := range []string{"udp", "tcp"} {
+		page.WaitFor(way+" reaches the server", fmt.Sprintf(`document.querySelector('[data-testid=way-%s]')?.dataset.result === 'ok'`, way))
+	}
+	page.Click("Play a sound")
+	page.Click("I heard it")
+	page.WaitFor("the meter moves with the microphone", `document.querySelector('[data-testid=level]')?.value > 0`)
+	page.Click("Continue")
+	page.WaitFor("it goes on", `!!document.querySelector('[data-testid=step-ready]')`)
+	e := service.waitEvent(c.ID, events.TypeParticipantChecked, careful.ID, 20*time.Second)
+	got := e.Event.(events.ParticipantChecked)
+	ways := map[string]string{}
+	for _, w := range got.Ways {
+		ways[w.Way] = w.Result
+	}
+	if got.Camera != "ok" || got.Microphone != "ok" || got.Speaker != "ok" || len(got.Codes) > 0 ||
+		ways["udp"] != "ok" || ways["tcp"] != "ok" || ways["tls"] != "absent" {
+		t.Errorf("the log says %+v", got)
+	}
+	if got.TookMS <= 0 || got.TookMS > 60_000 {
+		t.Errorf("it took %d ms", got.TookMS)
+	}
+
+	impatient := chromium.Tab(t, smallCamera)
+	impatient.Navigate(hasty.JoinURL)
+	impatient.Click("Continue")
+	impatient.WaitFor("it goes on", `!!document.querySelector('[data-testid=step-ready]')`)
+	skipped := service.waitEvent(c.ID, events.TypeParticipantChecked, hasty.ID, 20*time.Second).Event.(events.ParticipantChecked)
+	if skipped.Speaker != "skipped" {
+		t.Errorf("of a check that was passed by the log says %+v", skipped)
+	}
+
+	host := chromium.Tab(t, smallCamera)
+	host.Navigate(doctor.JoinURL)
+	host.WaitFor("the doctor's devices", `!!document.querySelector('[data-testid=preview]')`)
+	host.Click("Continue")
+	for _, where := range []string{"before joining", "in the call"} {
+		host.WaitFor("the doctor sees "+where+" who waits and what was tested", fmt.Sprintf(`(() => {
+			const row = document.querySelector('[data-testid=waiting-room] [data-participant="%s"]');
+			const results = [...(row?.querySelectorAll('[data-testid=checked] li') ?? [])].map((e) => e.dataset.result);
+			return results.length === 5 && results.every((r) => r === 'ok') && row.innerText.includes('Pat B');
+		})()`, careful.ID))
+		if where == "before joining" {
+			host.Click("Join")
+			host.WaitFor("the call", `!!document.querySelector('[data-testid=call]')`)
+		}
+	}
+	page.WaitFor("a patient is shown no waiting room", `!document.querySelector('[data-testid=waiting-room]')`)
+	page.Click("Join")
+	host.WaitFor("who has joined waits no more", fmt.Sprintf(
+		`!document.querySelector('[data-testid=waiting-room] [data-participant="%s"]')`, careful.ID))
+}
