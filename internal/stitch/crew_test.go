@@ -199,7 +199,7 @@ func TestManyStitchersMakeOneArchive(t *testing.T) {
 	face, other, voice := camera(t, "red", "320x180", 30, 30*seconds), camera(t, "blue", "320x180", 30, 30), microphone(t, 1000, 50*seconds)
 	alone := newWorld(t)
 	alone.comings(seconds, face, other, voice)
-	want := alone.made(alone.end(seconds*1000, "fast"))
+	want := alone.made(alone.adorned(seconds * 1000))
 
 	check := func(t *testing.T, w *world, version int) {
 		t.Helper()
@@ -210,6 +210,9 @@ func TestManyStitchersMakeOneArchive(t *testing.T) {
 		if len(got.manifest.Failures) > 0 || len(got.manifest.Missing) > 0 {
 			t.Errorf("failures %+v, missing %+v", got.manifest.Failures, got.manifest.Missing)
 		}
+		if len(got.manifest.Voices) != 1 || got.manifest.Voices[0].SHA256 != want.manifest.Voices[0].SHA256 {
+			t.Errorf("voices %+v, alone %+v", got.manifest.Voices, want.manifest.Voices)
+		}
 		if !bytes.Equal(videoOf(t, alone.get(want.rendered.Key)), videoOf(t, w.get(got.rendered.Key))) {
 			t.Error("the picture is another one")
 		}
@@ -217,7 +220,7 @@ func TestManyStitchersMakeOneArchive(t *testing.T) {
 	t.Run("four stitchers", func(t *testing.T) {
 		w := sharedWorld(t)
 		w.comings(seconds, face, other, voice)
-		version := w.end(seconds*1000, "fast")
+		version := w.adorned(seconds * 1000)
 		var all []*stitcher
 		for range 4 {
 			all = append(all, w.startStitcher(""))
@@ -241,7 +244,7 @@ func TestManyStitchersMakeOneArchive(t *testing.T) {
 		t.Run(fmt.Sprintf("two stitchers, killed at random, round %d", round), func(t *testing.T) {
 			w := sharedWorld(t)
 			w.comings(seconds, face, other, voice)
-			version := w.end(seconds*1000, "fast")
+			version := w.adorned(seconds * 1000)
 			all := []*stitcher{w.startStitcher(""), w.startStitcher("")}
 			w.queued(version)
 			begun, inRound := time.Now(), 0

@@ -32,9 +32,10 @@ func pair(t *testing.T) *world {
 	return pairOf(t, camera(t, "red", "320x180", 30, 90), camera(t, "blue", "90x160", 25, 50), microphone(t, 1000, 150))
 }
 
-// adorned ends a consultation of three seconds and asks for all that an archive can have.
-func (w *world) adorned() int {
-	w.say(3000, "", events.ConsultationEnded{Reason: events.EndedClosed})
+// adorned ends a consultation and asks for all that an archive can have.
+func (w *world) adorned(ms int64) int {
+	w.t.Helper()
+	w.say(ms, "", events.ConsultationEnded{Reason: events.EndedClosed})
 	return w.order(events.ArchiveRequested{Layout: "speaker", Profile: "fast", Stamp: true, Voices: true})
 }
 
@@ -45,7 +46,7 @@ func TestTheSameRecordingsMakeTheSameBytes(t *testing.T) {
 	var all []archiveOf
 	for range 2 {
 		w := pairOf(t, face, other, voice)
-		all = append(all, w.made(w.adorned()))
+		all = append(all, w.made(w.adorned(3000)))
 	}
 	if diff := cmp.Diff(all[0].manifest.Chunks, all[1].manifest.Chunks); diff != "" || len(all[0].manifest.Chunks) != 3 {
 		t.Errorf("chunks:\n%s\n%v", diff, all[0].manifest.Chunks)
@@ -120,7 +121,7 @@ exec ffmpeg "$@"`)
 // A recipe says all: a worker that gets it from elsewhere makes the same piece, and one that was tampered with is refused.
 func TestARecipeTravels(t *testing.T) {
 	w := pair(t)
-	version := w.adorned()
+	version := w.adorned(3000)
 	worker := w.worker(ffmpeg.Config{}, nil)
 	orders := w.ordersOf(worker, version)
 	for _, o := range orders {
@@ -173,7 +174,7 @@ func TestWhatAChunkIsCalled(t *testing.T) {
 	w := pair(t)
 	worker := w.worker(ffmpeg.Config{}, nil)
 	chunk := func() *recipe { return w.ordersOf(worker, 1)[2].recipe } // behind the sound and a voice
-	w.adorned()
+	w.adorned(3000)
 	name := func(r *recipe) string {
 		key, err := r.digest()
 		if err != nil {
