@@ -128,20 +128,28 @@ func takesOver(speech [][]bool, voices []Levels, tenth, now int) int {
 	return best
 }
 
-// stage marks who is on the stage in a frame: whoever speaks, or spoke last and is there; before the first word and when all
-// of them are gone, the first who has a picture. A shared screen leaves no room for them, and one alone needs no stage.
+// stage marks who is on the stage in a frame: the speaker, and what examination cameras show, which never say anything and are
+// looked at all the same. A shared screen leaves no room for them, and one alone needs no stage.
 func (c *cast) stage(all []element, frame int64) {
 	if !c.staged || len(all) < 2 || slices.ContainsFunc(all, func(e element) bool { return e.source == media.Screen }) {
 		return
 	}
+	all[c.speakerAmong(all, frame)].main = true
+	for i := range all {
+		all[i].main = all[i].main || all[i].source == media.Device
+	}
+}
+
+// speakerAmong finds whoever speaks, or spoke last and is there; before the first word and when all of them are gone, the first
+// who has a picture.
+func (c *cast) speakerAmong(all []element, frame int64) int {
 	for _, turn := range slices.Backward(c.speakers) {
 		if turn.from > frame {
 			continue
 		}
 		if i := slices.IndexFunc(all, func(e element) bool { return e.person == turn.what }); i >= 0 {
-			all[i].main = true
-			return
+			return i
 		}
 	}
-	all[max(0, slices.IndexFunc(all, element.isPicture))].main = true
+	return max(0, slices.IndexFunc(all, func(e element) bool { return e.isPicture() && e.source != media.Device }))
 }

@@ -125,6 +125,29 @@ func TestWhoSpeaksIsOnTheStage(t *testing.T) {
 	}
 }
 
+// An examination camera says nothing and is what is looked at.
+func TestExaminationCamerasAreOnTheStageToo(t *testing.T) {
+	b := consultation(6000)
+	for _, id := range []string{"anna", "scope", "bert"} {
+		source := media.Camera
+		if id == "scope" {
+			source = media.Device
+		}
+		video(b.person(id, 0, 6000), id, source, "clip 0 6000 640x360")
+	}
+	p, err := New(&b.tl, who, Order{Layout: Speaker, Levels: map[string]Levels{"bert": talk(6, 2, 6)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `
+0-54 | Anna (192,0)-(832,360) anna@0 | Patient (192,360)-(832,720) scope@0 | Bert B. (1024,288)-(1280,432) bert@0
+54-180 | Anna (1024,288)-(1280,432) anna@0 | Patient (192,0)-(832,360) scope@0 | Bert B. (192,360)-(832,720) bert@0
+`
+	if got := "\n" + sketch(p); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
 func softer(l Levels, db float64) Levels {
 	for t := range l {
 		l[t] -= db
