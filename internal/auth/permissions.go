@@ -132,7 +132,7 @@ var table = []rule{
 	{action: RequestArchive, covers: "POST /consultations/{id}/archives", may: map[string]Scope{
 		RoleClinician: Own, RoleCompliance: Any, RoleAdmin: Any, RoleService: Any,
 	}},
-	{action: ViewArchive, covers: "GET …/archives/{version}/archive.mp4 and its thumbnails; POST …/archives/{version}/receipts", may: map[string]Scope{
+	{action: ViewArchive, covers: "GET …/archives/{version}/archive.mp4, its thumbnails and single voices; POST …/archives/{version}/receipts", may: map[string]Scope{
 		RoleClinician: Own, RoleCompliance: Any, RoleService: Any,
 	}},
 	{action: ViewManifest, covers: "GET …/archives/{version}/manifest.json, chapters.vtt, events.vtt", may: map[string]Scope{
