@@ -10,7 +10,7 @@ import { build } from "esbuild";
 const root = dirname(fileURLToPath(import.meta.url));
 const dist = join(root, "dist");
 /** Page → most kilobytes of compressed script. */
-const budgets = { join: 60, consultations: 60, consultation: 150 };
+const budgets = { join: 60, consultations: 60, consultation: 150, live: 60 };
 const pages = Object.keys(budgets);
 
 for (const name of await readdir(dist)) {

@@ -12,6 +12,7 @@ var pageFiles = map[string]string{
 	"/join":               "join.html",
 	"/consultations":      "consultations.html",
 	"/consultations/{id}": "consultation.html",
+	"/live":               "live.html",
 }
 
 func (s *Server) routePages() {

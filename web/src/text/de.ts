@@ -190,6 +190,27 @@ export const de: Record<Key, string> = {
 
   "nav.label": "Seiten",
   "nav.library": "Konsultationen",
+  "nav.live": "Gerade jetzt",
+
+  // Was gerade läuft, für die, die den Dienst betreiben.
+  "live.title": "Gerade jetzt",
+  "live.now": "Laufende Konsultationen",
+  "live.people.one": "{n} Person ist da",
+  "live.people.other": "{n} Personen sind da",
+  "live.paused": "{n} mit angehaltener Aufnahme",
+  "live.joins": "Verbindungen, die zustande kamen",
+  "live.median": "Die Hälfte davon in höchstens {length}",
+  "live.judged": "Von den neuesten {n} Konsultationen, die stattfanden",
+  "live.making": "Videos, die noch fehlen",
+  "live.disk": "Speicher",
+  "live.disk.free": "Freier Anteil",
+  "live.disk.data": "Daten",
+  "live.disk.blobs": "Aufnahmen und Videos",
+  "live.disk.database": "Datenbank",
+  "live.disk.log": "Ereignisprotokoll",
+  "live.rooms": "Läuft gerade",
+  "live.none": "Im Moment spricht niemand.",
+  "live.empty": "niemand ist da",
 
   // Die Liste: wonach sie gefragt werden kann, und ihre Spalten.
   "list.search.hint": "Titel, Name, Aktenzeichen suchen…  ( / )",

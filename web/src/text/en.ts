@@ -198,6 +198,27 @@ export const en = {
 
   "nav.label": "Pages",
   "nav.library": "Consultations",
+  "nav.live": "Live",
+
+  // What runs now, for who keeps the service running.
+  "live.title": "Live",
+  "live.now": "Consultations now",
+  "live.people.one": "{n} person is there",
+  "live.people.other": "{n} people are there",
+  "live.paused": "{n} with the recording paused",
+  "live.joins": "Connections that came about",
+  "live.median": "Half of them within {length}",
+  "live.judged": "Of the newest {n} consultations that were held",
+  "live.making": "Videos still to be made",
+  "live.disk": "Storage",
+  "live.disk.free": "Share that is free",
+  "live.disk.data": "Data",
+  "live.disk.blobs": "Recordings and videos",
+  "live.disk.database": "Database",
+  "live.disk.log": "Event log",
+  "live.rooms": "Going on now",
+  "live.none": "Nobody talks at the moment.",
+  "live.empty": "nobody is there",
 
   // The list: what it can be asked for, and its columns.
   "list.search.hint": "Search title, name, reference…  ( / )",

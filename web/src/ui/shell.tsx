@@ -35,6 +35,9 @@ export function Shell({
             <a href="/consultations" {...(nav === "library" ? { "aria-current": "page" as const } : {})}>
               {t("nav.library")}
             </a>
+            <a href="/live" {...(nav === "live" ? { "aria-current": "page" as const } : {})}>
+              {t("nav.live")}
+            </a>
           </nav>
         )}
       </header>
