@@ -44,6 +44,14 @@ const partiesURL = "SFU_TEST_PARTIES"
 
 // BenchmarkRoom is what recording costs beside forwarding: CPU time of the process that forwards and records, in which
 // nothing else runs. The participants are a process of their own.
+//
+// Both sides take in 1600 packets a second: receive, decrypt, look for losses, keep for repetition, encrypt and send to
+// seven, one system call each. Nobody sends reports or asks for anything again, so forwarding is at its cheapest. Recording
+// adds all that recorders do, from the hand-over of packets to syncing files once a second, and for each window the
+// opening and the sealing of 16 segments. What is left out is what comes behind a sealed file: spool and log.
+//
+// A machine that does other work moves single windows by a tenth and more in either direction. Real-time priority
+// (chrt -f 1 go test …) takes most of that out.
 func BenchmarkRoom(b *testing.B) {
 	r := openRoom(b)
 	var off, on account
