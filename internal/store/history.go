@@ -211,6 +211,7 @@ func (q *Queries) Some(ctx context.Context, ids []string) ([]Consultation, error
 		if err != nil {
 			return err
 		}
+		found = nil
 		for _, l := range all {
 			found = append(found, l.Consultation)
 		}

@@ -28,9 +28,9 @@ func TestRowsAreTheFold(t *testing.T) {
 	for seed := range uint64(4) {
 		b := newBench(t)
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		ids := b.randomHistory(rnd, 3, 150)
+		ids := b.randomHistory(rnd, 3, 300)
 		b.catchUp(func(c *Config) { c.BatchSize = 1 + rnd.IntN(20) })
-		ids = append(ids, b.randomHistory(rnd, 2, 100)...)
+		ids = append(ids, b.randomHistory(rnd, 2, 150)...)
 		b.catchUp(func(c *Config) { c.BatchSize = 1 + rnd.IntN(20) })
 
 		want := b.foldAll(ids)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"consilium/internal/consultation"
@@ -206,8 +208,9 @@ func (q *Queries) List(ctx context.Context, f Filter) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{Items: []Consultation{}}
+	var page Page
 	err = q.read(ctx, func(tx pgx.Tx) error {
+		page = Page{Items: []Consultation{}}
 		found, err := ask.run(ctx, tx, limit)
 		if err != nil {
 			return err
@@ -415,7 +418,36 @@ func (q *Queries) Archives(ctx context.Context, id string) ([]Archive, error) {
 // worth compiling.
 const beginRead = "begin isolation level repeatable read read only; set local random_page_cost = 1.1; set local jit = off"
 
-// read runs several queries on one state of the database.
+// read runs several queries on one state of the database. When the connection breaks, as it does when the database is
+// started anew, f is run once more on another one, so it must begin with nothing: nobody who reads has to notice.
 func (q *Queries) read(ctx context.Context, f func(pgx.Tx) error) error {
-	return pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{BeginQuery: beginRead}, f)
+	for again := 0; ; again++ {
+		var broken bool
+		err := pgx.BeginTxFunc(ctx, q.pool, pgx.TxOptions{BeginQuery: beginRead}, func(tx pgx.Tx) error {
+			err := f(tx)
+			broken = tx.Conn().IsClosed()
+			return err
+		})
+		if err == nil || ctx.Err() != nil || again >= readAgain || !broken && !cutOff(err) {
+			return err
+		}
+	}
 }
+
+// readAgain is more than once, because several idle connections may be dead.
+const readAgain = 5
+
+// cutOff says whether err is that of a connection that died before anything was read.
+func cutOff(err error) bool {
+	var said *pgconn.PgError
+	if errors.As(err, &said) {
+		return said.Code == adminShutdown || said.Code == crashShutdown
+	}
+	return pgconn.SafeToRetry(err) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+}
+
+// What PostgreSQL says when it cuts a connection (its manual, appendix A).
+const (
+	adminShutdown = "57P01"
+	crashShutdown = "57P02"
+)

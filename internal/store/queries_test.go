@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"consilium/internal/consultation"
 	"consilium/internal/directory"
@@ -291,6 +293,34 @@ func TestNotFound(t *testing.T) {
 		}
 		if _, err := q.Archives(t.Context(), id); !errors.Is(err, ErrNotFound) {
 			t.Errorf("Archives(%q) = %v", id, err)
+		}
+	}
+}
+
+// TestReadersDoNotNoticeABrokenConnection cuts every connection between questions.
+func TestReadersDoNotNoticeABrokenConnection(t *testing.T) {
+	b, ids, _ := library(t)
+	q := NewQueries(b.pool)
+	cutter, err := pgxpool.New(t.Context(), b.pool.Config().ConnString())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cutter.Close()
+	for range 10 {
+		var wg sync.WaitGroup
+		for range 3 { // so that several idle connections die
+			wg.Go(func() {
+				if page, err := q.List(t.Context(), Filter{Query: "knee"}); err != nil || len(page.Items) != 2 {
+					t.Errorf("%d rows, error = %v", len(page.Items), err)
+				}
+			})
+		}
+		wg.Wait()
+		if _, err := cutter.Exec(t.Context(), "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := q.Get(t.Context(), ids[0]); err != nil || got.ID != ids[0] {
+			t.Errorf("error = %v", err)
 		}
 	}
 }

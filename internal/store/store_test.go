@@ -317,10 +317,18 @@ func (b *bench) randomHistory(rnd *rand.Rand, consultations, n int) []string {
 }
 
 func randomEvent(rnd *rand.Rand) events.Event {
-	segment := fmt.Sprintf("segment-%d", rnd.IntN(6))
+	if rnd.IntN(8) == 0 { // any type at all, with nothing in it
+		types := events.Types()
+		e, err := events.Envelope{Type: types[rnd.IntN(len(types))], TypeVersion: 1, Data: []byte("{}")}.Decode()
+		if err != nil {
+			panic(err) // every type can be read from an empty object
+		}
+		return e
+	}
+	segment := fmt.Sprintf("segment-%d", rnd.IntN(4))
 	version := 1 + rnd.IntN(2)
 	consent := events.Consent{TextSHA256: "ab", Language: "de", By: events.BySelf}
-	connection, track := fmt.Sprintf("connection-%d", rnd.IntN(4)), fmt.Sprintf("track-%d", rnd.IntN(4))
+	connection, track := fmt.Sprintf("connection-%d", rnd.IntN(2)), fmt.Sprintf("track-%d", rnd.IntN(2))
 	from := morning.Add(time.Duration(rnd.IntN(1000)) * time.Second)
 	moment := func() int64 { return rnd.Int64N(20_000) - 100 }
 	parts := []events.Event{
