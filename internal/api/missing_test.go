@@ -2,7 +2,6 @@ package api
 
 import (
 	"encoding/json"
-	"net/http"
 	"net/http/httptest"
 	"testing"
 )
@@ -10,7 +9,7 @@ import (
 // What there is not is refused like everything else, and a browser's question before a request to another origin is
 // answered.
 func TestWhatThereIsNot(t *testing.T) {
-	s := &Server{mux: http.NewServeMux()}
+	s := &Server{mux: newRoutes()}
 	s.routeFiles()
 	s.routeWHIP()
 	s.routeMissing()

@@ -484,6 +484,62 @@ func TestReceipts(t *testing.T) {
 	h.want(422, officer, "POST", path+"receipts", map[string]any{"purpose": "curiosity"})
 }
 
+// TestEveryWayToTheMedia asks for everything of an archive that can be seen or heard, in every way in which a person can
+// ask, without a receipt, with one that is for something else, and with the right one.
+func TestEveryWayToTheMedia(t *testing.T) {
+	h := newHouse(t, func(c *Config) { c.Receipts = true })
+	id, _, _ := h.archived("T")
+	other, _, _ := h.archived("Other")
+	for _, file := range []string{"thumbnails.jpg", "peaks.json"} {
+		if _, err := h.blobs.Put(t.Context(), fmt.Sprintf("c/%s/archives/1/%s", id, file), strings.NewReader("[]")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.blobs.Put(t.Context(), fmt.Sprintf("c/%s/archives/2/archive.mp4", id), strings.NewReader(videoBytes)); err != nil {
+		t.Fatal(err)
+	}
+	h.say(id, "", events.ArchiveRequested{Version: 2, ThroughSeq: 9}, events.ArchiveRendered{Version: 2, Key: fmt.Sprintf("c/%s/archives/2/archive.mp4", id), SHA256: strings.Repeat("c", 64)})
+	officer := h.token(auth.Claims{Role: auth.RoleCompliance, Subject: "officer"})
+	open := func(path string) string {
+		var r struct{ ID string }
+		h.into(&r, officer, "POST", path+"receipts", map[string]any{"purpose": "quality"})
+		return r.ID
+	}
+	path := "/consultations/" + id + "/archives/1/"
+	right, ofOther, ofVersion := open(path), open("/consultations/"+other+"/archives/1/"), open("/consultations/"+id+"/archives/2/")
+	closed := open(path)
+	h.want(204, officer, "POST", path+"receipts/"+closed+"/close", nil)
+	ways := []struct {
+		name, method string
+		token        string
+		headers      []string
+	}{
+		{"whole", "GET", officer, nil},
+		{"a range", "GET", officer, []string{"Range", "bytes=0-0"}},
+		{"several ranges", "GET", officer, []string{"Range", "bytes=0-0,1-1"}},
+		{"only the headers", "HEAD", officer, nil},
+		{"what has changed", "GET", officer, []string{"If-None-Match", "*"}},
+		{"with a session", "GET", "", []string{"Cookie", "consilium=" + officer}},
+		{"headers with a session", "HEAD", "", []string{"Cookie", "consilium=" + officer}},
+	}
+	for _, file := range []string{"archive.mp4", "thumbnails.vtt", "thumbnails.jpg", "peaks.json"} {
+		for _, way := range ways {
+			for _, receipt := range []string{"", "?download=1", "?receipt=" + ofOther, "?receipt=" + ofVersion, "?receipt=" + closed, "?receipt=x", "?receipt="} {
+				if a := h.ask(way.token, way.method, path+file+receipt, nil, way.headers...); a.Status != 403 || a.Header.Get("ETag") != "" {
+					t.Errorf("%s %s%s: %d", way.name, file, receipt, a.Status)
+				}
+			}
+			if a := h.ask(way.token, way.method, path+file+"?receipt="+right, nil, way.headers...); a.Status >= 400 {
+				t.Errorf("%s %s with its receipt: %d %s", way.name, file, a.Status, a.Body)
+			}
+		}
+	}
+	t.Run("a receipt is of no use when the session has ended", func(t *testing.T) {
+		h.later(3 * time.Hour)
+		h.want(401, "", "GET", path+"archive.mp4?receipt="+right, nil, "Cookie", "consilium="+officer)
+	})
+}
+
 func TestNobodyNeedsAReceiptWhereTheyAreOff(t *testing.T) {
 	h := newHouse(t)
 	id, doctor, _ := h.archived("T")

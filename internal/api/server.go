@@ -73,7 +73,7 @@ type Server struct {
 	cfg       Config
 	deps      Deps
 	signaling *signaling.Server
-	mux       *http.ServeMux
+	mux       *routes
 	archived  renderedArchives
 	document  *huma.OpenAPI
 	rest      http.Handler // mux behind limits, tags and kept answers
@@ -99,7 +99,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		cfg.ICEServers = func(string, *http.Request) []signaling.ICEServer { return []signaling.ICEServer{} }
 	}
 	s := &Server{
-		cfg: cfg, deps: deps, mux: http.NewServeMux(), buckets: newBuckets(deps.Now), receipts: newReceipts(deps.Now),
+		cfg: cfg, deps: deps, mux: newRoutes(), buckets: newBuckets(deps.Now), receipts: newReceipts(deps.Now),
 		stopping: make(chan struct{}),
 	}
 	s.rest = s.limited(conditional(s.idempotent(s.mux)))
