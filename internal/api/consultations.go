@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -27,6 +28,7 @@ type newConsultation struct {
 	Title        string           `json:"title" minLength:"1" maxLength:"200"`
 	ExternalRef  string           `json:"externalRef,omitempty" maxLength:"200" doc:"The calling system's own reference."`
 	Recording    events.Policy    `json:"recording,omitempty" enum:"required,optional,forbidden," default:"required"`
+	Layout       string           `json:"layout,omitempty" enum:"grid,speaker," default:"grid" doc:"Of the first version of the archive."`
 	Language     string           `json:"language,omitempty" maxLength:"35" default:"en" doc:"BCP 47"`
 	TimeZone     string           `json:"timeZone,omitempty" maxLength:"64" default:"UTC" doc:"IANA name, for times in the archive."`
 	Participants []newParticipant `json:"participants,omitempty" maxItems:"50"`
@@ -82,7 +84,7 @@ func (s *Server) schedule(ctx context.Context, in *struct {
 		return nil, s.fail(err)
 	}
 	cmd := consultation.Schedule{
-		Policy: in.Body.Recording, Layout: "grid", Language: in.Body.Language, Participants: invites,
+		Policy: in.Body.Recording, Layout: cmp.Or(in.Body.Layout, "grid"), Language: in.Body.Language, Participants: invites,
 	}
 	if cmd.Policy == "" {
 		cmd.Policy = events.PolicyRequired

@@ -57,6 +57,11 @@ func TestVoicesAreServedAndTheUnverifiedIsNamed(t *testing.T) {
 	if got := string(h.want(200, service, "GET", path, nil).Body); !strings.Contains(got, `"unverified":["times"]`) || strings.Count(got, "unverified") != 1 {
 		t.Errorf("got %s", got)
 	}
+	var other struct{ ID string }
+	h.into(&other, service, "POST", "/consultations", map[string]any{"title": "Second opinion", "layout": "speaker"})
+	if got := string(h.want(200, service, "GET", "/consultations/"+other.ID+"/events", nil).Body); !strings.Contains(got, `"layout":"speaker"`) {
+		t.Errorf("scheduled as %s", got)
+	}
 	h.want(422, service, "POST", path, map[string]any{"layout": "circle"})
 	h.want(202, service, "POST", path, map[string]any{"layout": "speaker", "stamp": true, "voices": true})
 }

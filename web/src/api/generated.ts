@@ -208,6 +208,8 @@ export interface NewConsultation {
   externalRef?: string;
   /** BCP 47 */
   language?: string;
+  /** Of the first version of the archive. */
+  layout?: "grid" | "speaker" | "";
   participants?: NewParticipant[];
   recording?: "required" | "optional" | "forbidden" | "";
   /** IANA name, for times in the archive. */
