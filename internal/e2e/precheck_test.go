@@ -67,6 +67,15 @@ func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chro
 	}
 	page.WaitFor("a patient is shown no waiting room", `!document.querySelector('[data-testid=waiting-room]')`)
 	page.Click("Join")
+	// A browser that could talk to the relay's port over UDP talks to the media's over UDP.
+	await(t, 20*time.Second, func() string { return "media over UDP" }, func() bool {
+		for _, e := range service.events(c.ID) {
+			if pair, ok := e.Event.(events.ConnectionPairSelected); ok && e.Participant == careful.ID && pair.Remote.Transport == "udp" && pair.Remote.Kind != "relay" {
+				return true
+			}
+		}
+		return false
+	})
 	host.WaitFor("who has joined waits no more", fmt.Sprintf(
 		`!document.querySelector('[data-testid=waiting-room] [data-participant="%s"]')`, careful.ID))
 }

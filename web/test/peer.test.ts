@@ -97,6 +97,11 @@ beforeEach(() => {
   globalThis.MediaStream = class {} as typeof MediaStream;
 });
 
+const SERVERS = [
+  { urls: ["stun:elsewhere.example"] },
+  { urls: ["turn:a:443?transport=udp", "turn:a:443?transport=tcp"], username: "u", credential: "c" },
+];
+
 function setUp() {
   const pc = new FakePC();
   const asked: Asked[] = [];
@@ -104,8 +109,11 @@ function setUp() {
   const received: Received[][] = [];
   const unusable: Error[] = [];
   const peer = new Peer({
-    iceServers: [],
-    make: () => pc as unknown as RTCPeerConnection,
+    iceServers: SERVERS,
+    make: (configuration) => {
+      pc.configuration = configuration;
+      return pc as unknown as RTCPeerConnection;
+    },
     signaling: {
       request: (message) =>
         new Promise<ServerMessage>((resolve, reject) => {
@@ -248,6 +256,12 @@ test("a restart that was not answered is made again", async () => {
   assert.equal(pc.restarts, 2);
 });
 
+const DIRECT = [SERVERS[0], { urls: ["turn:a:443?transport=tcp"], username: "u", credential: "c" }];
+
+test("a direct connection does not know of this server's relay over UDP, which stands on its own port for media", () => {
+  assert.deepEqual(setUp().pc.configuration.iceServers, DIRECT);
+});
+
 test("a restart over the relays alone keeps the rest of the configuration, and the next usual one takes it back", async () => {
   const { pc, peer, ask } = setUp();
   void peer.negotiate();
@@ -255,11 +269,12 @@ test("a restart over the relays alone keeps the rest of the configuration, and t
   await ask(0).answer();
   void peer.restart(true);
   await settle();
-  assert.deepEqual(pc.configuration, { bundlePolicy: "max-bundle", iceTransportPolicy: "relay" });
+  assert.deepEqual(pc.configuration, { bundlePolicy: "max-bundle", iceTransportPolicy: "relay", iceServers: SERVERS });
   await ask(1).answer();
   void peer.restart();
   await settle();
   assert.equal(pc.configuration.iceTransportPolicy, "all");
+  assert.deepEqual(pc.configuration.iceServers, DIRECT);
   assert.equal(pc.restarts, 2);
 });
 

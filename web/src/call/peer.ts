@@ -11,6 +11,7 @@ import type {
   ServerMessage,
   Source,
 } from "../signaling/messages.ts";
+import { forDirect } from "./ways.ts";
 
 /** A remote track and whose it is. */
 export interface Received {
@@ -54,6 +55,7 @@ export class Peer {
   readonly pc: RTCPeerConnection;
   #signaling: Signaling;
   #events: PeerEvents;
+  #servers: IceServer[];
   #sending = new Map<Source, RTCRtpTransceiver>();
   // What is in one stream is played in step: microphone and camera are, a shared screen stands alone.
   #person = new MediaStream();
@@ -72,7 +74,8 @@ export class Peer {
     const make = options.make ?? ((configuration) => new RTCPeerConnection(configuration));
     this.#signaling = options.signaling;
     this.#events = options.events;
-    this.pc = make({ iceServers: options.iceServers, bundlePolicy: "max-bundle" });
+    this.#servers = options.iceServers;
+    this.pc = make({ iceServers: forDirect(this.#servers), bundlePolicy: "max-bundle" });
     this.pc.onicecandidate = ({ candidate }) => this.#tell(candidate);
     this.pc.oniceconnectionstatechange = () => {
       if (!this.#closed) this.#events.ice(this.pc.iceConnectionState);
@@ -142,8 +145,11 @@ export class Peer {
   restart(relay = false): Promise<void> {
     if (relay !== this.#relay) {
       this.#relay = relay;
-      // The same servers: a configuration is replaced as a whole.
-      this.pc.setConfiguration({ ...this.pc.getConfiguration(), iceTransportPolicy: relay ? "relay" : "all" });
+      this.pc.setConfiguration({
+        ...this.pc.getConfiguration(), // it is replaced as a whole
+        iceServers: relay ? this.#servers : forDirect(this.#servers),
+        iceTransportPolicy: relay ? "relay" : "all",
+      });
     }
     this.#restart = true;
     return this.negotiate();

@@ -28,6 +28,19 @@ export function relaysOf(servers: IceServer[]): Partial<Record<WayName, RTCIceSe
   return found;
 }
 
+/**
+ * The servers for a connection that may go directly: without this server's own relay over UDP. It stands on the port that
+ * media itself goes to, and Chromium, which asks both from one socket, takes everything that comes from a relay's address
+ * for the relay's: checks and media of the direct way would be lost, and the call would go over TCP.
+ */
+export function forDirect(servers: IceServer[]): IceServer[] {
+  return servers.flatMap((server) => {
+    if (!server.username) return [server]; // of somebody else, at another address
+    const urls = server.urls.filter((url) => wayOf(url) !== "udp");
+    return urls.length > 0 ? [{ ...server, urls }] : [];
+  });
+}
+
 export interface Tried {
   result: CheckResult;
   /** Milliseconds until the relay answered; 0 if it did not. */
