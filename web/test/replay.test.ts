@@ -36,6 +36,12 @@ class SlowVideo extends EventTarget {
     this.dispatchEvent(new Event("seeked"));
   }
 
+  /** Stops behind the last place that it told of. */
+  stop(seconds: number): void {
+    this.#at = seconds;
+    this.dispatchEvent(new Event("pause"));
+  }
+
   playTo(seconds: number): void {
     this.#at = seconds;
     this.dispatchEvent(new Event("timeupdate"));
@@ -141,12 +147,14 @@ test("what was really played is told, skipped parts are not, and the end is told
   for (const at of [40, 40.25, 41]) slow.playTo(at);
   await clock.pass(30_000);
   for (const at of [41.25, 42]) slow.playTo(at);
+  slow.paused = true;
+  slow.stop(42.1);
   await watching.close();
   assert.deepEqual(calls, [
     "complaint",
     [{ fromMs: 0, toMs: 2000 }],
     [{ fromMs: 40_000, toMs: 41_000 }],
-    [{ fromMs: 41_000, toMs: 42_000 }],
+    [{ fromMs: 41_000, toMs: 42_100 }],
     "close",
   ]);
 });

@@ -15,7 +15,16 @@ export function parseVTT(file: string): Cue[] {
     const timing = lines.findIndex((line) => line.includes("-->"));
     const [from, to] = (lines[timing] ?? "").split("-->").map((part) => time(part.trim().split(/\s/)[0] ?? ""));
     if (from === undefined || to === undefined || Number.isNaN(from + to)) continue;
-    cues.push({ from, to, text: plain(lines.slice(timing + 1).join("\n").trim()) });
+    cues.push({
+      from,
+      to,
+      text: plain(
+        lines
+          .slice(timing + 1)
+          .join("\n")
+          .trim(),
+      ),
+    });
   }
   return cues;
 }

@@ -88,7 +88,11 @@ export class Watching {
       this.#played.stop();
       void this.#tell();
     };
-    const heard = { timeupdate: moved, seeking: stopped, pause: stopped, ended: stopped } as const;
+    const paused = () => {
+      if (!video.seeking) this.#played.end(at());
+      stopped();
+    };
+    const heard = { playing: moved, timeupdate: moved, seeking: stopped, pause: paused, ended: paused } as const;
     for (const [name, listener] of Object.entries(heard)) video.addEventListener(name, listener);
     const again = () => {
       void this.#tell();
@@ -145,6 +149,11 @@ export class Played {
       this.stop();
       this.#open = { from: ms, to: ms };
     }
+  }
+
+  /** It has stopped here; where nothing was played, nothing ends. */
+  end(ms: number): void {
+    if (this.#open) this.at(ms);
   }
 
   stop(): void {

@@ -31,7 +31,6 @@ export function FilterBar({ library, search, into }: FilterBarProps) {
           ref={search}
           type="search"
           placeholder={t("list.search.hint")}
-          aria-keyshortcuts="/"
           value={filters.query}
           onInput={words("query")}
           onKeyDown={keys}

@@ -31,7 +31,7 @@ export function LibraryPage({ library, storage, refused }: LibraryPageProps) {
   useSignalEffect(() => rememberFilters(library.filters.value));
   const list = useRef<ListHandle>(null);
   const search = useRef<HTMLInputElement>(null);
-  useShortcuts(search);
+  useSearchFirst(search);
   if (refused || library.problem.value?.status === 401) return <SignIn refused={refused} />;
   return (
     <Shell title={t("list.title")} wide nav="library">
@@ -117,7 +117,7 @@ function List({ library, handle, search }: ListProps) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const page = control.current?.page() ?? 10;
     const to = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page }[event.key];
-    if (event.key === "ArrowUp" && active.peek() === 0) search.current?.focus();
+    if (event.key === "/" || (event.key === "ArrowUp" && active.peek() === 0)) search.current?.focus();
     else if (to !== undefined) go(active.peek() + to);
     else if (event.key === "Home") go(0);
     else if (event.key === "End") go(length - 1);
@@ -175,18 +175,11 @@ function useRowHeight() {
   return useComputed(() => Math.round(rem(narrow.value ? CARD : LINE)));
 }
 
-// "/" goes to the search from everywhere, Escape empties it and goes on with the list.
-function useShortcuts(search: { current: HTMLInputElement | null }): void {
+// Who has a keyboard begins to type: the page is for finding. On a phone the keyboard would hide the list.
+function useSearchFirst(search: { current: HTMLInputElement | null }): void {
   useEffect(() => {
-    const pressed = (event: KeyboardEvent) => {
-      const typing = event.target instanceof HTMLElement && event.target.matches("input, select, textarea");
-      if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      search.current?.focus();
-      search.current?.select();
-    };
-    document.addEventListener("keydown", pressed);
-    return () => document.removeEventListener("keydown", pressed);
+    const free = document.activeElement === document.body || document.activeElement === null;
+    if (free && matchMedia("(pointer: fine)").matches) search.current?.focus({ preventScroll: true });
   }, [search]);
 }
 

@@ -213,7 +213,7 @@ export const de: Record<Key, string> = {
   "live.empty": "niemand ist da",
 
   // Die Liste: wonach sie gefragt werden kann, und ihre Spalten.
-  "list.search.hint": "Titel, Name, Aktenzeichen suchen…  ( / )",
+  "list.search.hint": "Titel, Name, Aktenzeichen suchen…",
   "list.filters": "Suche und Filter",
   "list.filter.person": "Person",
   "list.filter.from": "Von",
@@ -239,7 +239,7 @@ export const de: Record<Key, string> = {
   "list.state.scheduled": "Geplant",
   "list.state.open": "Läuft gerade",
   "list.state.ended": "Wird eingesammelt",
-  "list.state.completed": "Aufnahme vollständig",
+  "list.state.completed": "Aufgenommen",
   "list.state.archived": "Video ist fertig",
   "list.consent.given": "Alle einverstanden",
   "list.consent.refused": "Abgelehnt",

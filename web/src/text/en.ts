@@ -221,7 +221,7 @@ export const en = {
   "live.empty": "nobody is there",
 
   // The list: what it can be asked for, and its columns.
-  "list.search.hint": "Search title, name, reference…  ( / )",
+  "list.search.hint": "Search title, name, reference…",
   "list.filters": "Search and filters",
   "list.filter.person": "Person",
   "list.filter.from": "From",
@@ -247,7 +247,7 @@ export const en = {
   "list.state.scheduled": "Planned",
   "list.state.open": "Going on now",
   "list.state.ended": "Being collected",
-  "list.state.completed": "Recording complete",
+  "list.state.completed": "Recorded",
   "list.state.archived": "Video is ready",
   "list.consent.given": "All agreed",
   "list.consent.refused": "Refused",
