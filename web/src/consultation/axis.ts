@@ -14,7 +14,7 @@ export interface AxisOptions {
   after: readonly number[];
 }
 
-/** Width of a side strip in pixels, when there is anything in it. */
+/** Width of a side strip in pixels, when there is anything in it; less on a narrow screen. */
 export const STRIP = 56;
 
 export class Axis {
@@ -27,8 +27,9 @@ export class Axis {
   constructor(options: AxisOptions) {
     this.options = options;
     const { width, duration, from, to, before, after } = options;
-    this.left = before.length > 0 && from <= 0 ? STRIP : 0;
-    this.right = after.length > 0 && to >= duration ? Math.max(this.left + 1, width - STRIP) : width;
+    const wide = Math.min(STRIP, Math.round(width / 10));
+    this.left = before.length > 0 && from <= 0 ? wide : 0;
+    this.right = after.length > 0 && to >= duration ? Math.max(this.left + 1, width - wide) : width;
     this.#perMs = (this.right - this.left) / Math.max(1, to - from);
   }
 

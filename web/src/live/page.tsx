@@ -75,7 +75,9 @@ function Joining({ live }: { live: Live }) {
   return (
     <Tile title={t("live.joins")} testId="live-joins">
       <p class="figure">{tried === 0 ? "–" : `${connected} / ${tried}`}</p>
-      {medianMs !== undefined && <p>{t("live.median", { length: lasting(medianMs, language.value) })}</p>}
+      {medianMs !== undefined && (
+        <p>{t("live.median", { length: lasting(Math.max(100, medianMs), language.value) })}</p>
+      )}
       {ways.length > 0 && (
         <p>{ways.map(({ way, n }) => `${way} ${percent(n / Math.max(1, connected), language.value)}`).join(" · ")}</p>
       )}
