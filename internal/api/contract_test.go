@@ -60,6 +60,8 @@ func TestTheDocumentIsTrue(t *testing.T) {
 		{"close-receipt", officer, id, "", 204},
 		{"close-receipt", officer, id, "", 403},
 		{"export-events", officer, id, "", 200},
+		{"get-overview", officer, "", "", 200},
+		{"get-overview", officer, "", "?hours=0", 400},
 		{"list-webhooks", service, "", "", 200},
 		{"add-webhook", service, "", "", 201},
 		{"get-webhook", service, "", "", 200},

@@ -165,6 +165,7 @@ func (s *Server) routeREST() {
 	s.routeReceipts(a)
 	s.routeExports(a)
 	s.routeWebhooks(a)
+	s.routeOverview(a)
 	s.describeOthers(a.OpenAPI())
 	s.document = a.OpenAPI()
 	s.mux.Handle("POST "+prefix+"/session", http.HandlerFunc(s.openSession))

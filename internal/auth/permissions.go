@@ -52,6 +52,7 @@ const (
 	Join               Action = "take part in the conference"
 	Publish            Action = "send audio and video"
 	ViewStorage        Action = "see how much storage is left"
+	ViewOverview       Action = "see how the whole is doing"
 	ViewWebhooks       Action = "see which systems are told of events"
 	ManageWebhooks     Action = "say which systems are told of events"
 )
@@ -151,6 +152,9 @@ var table = []rule{
 		RoleClinician: Own, RolePatient: Own, RoleInterpreter: Own, RoleDevice: Own,
 	}},
 	{action: ViewStorage, covers: "GET /storage", may: map[string]Scope{
+		RoleCompliance: Any, RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
+	}},
+	{action: ViewOverview, covers: "GET /overview", may: map[string]Scope{
 		RoleCompliance: Any, RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
 	}},
 	{action: ViewWebhooks, covers: "GET /webhooks and below", may: map[string]Scope{

@@ -91,6 +91,11 @@ func (s shelf) fill(ctx context.Context, tb testing.TB, pool *pgxpool.Pool) {
 		"consultation version state code through_seq layout profile requested_at key bytes sha256 manifest_sha256 duration_ms", 1, func(n, _ int) []any {
 			return []any{s.id(n, 0), 1, "ready", "", 99, "grid", "standard", s.at(n), "k", 1, "", "", 600_000}
 		})
+	s.copy(ctx, tb, pool, pgx.Identifier{"readmodel", "connections"},
+		"consultation id participant via browser state local_kind remote_kind transport restarts timeout_phase timeout_code opened_at connected_at close_reason", 1,
+		func(n, _ int) []any {
+			return []any{s.id(n, 0), "c", s.id(n, 1).String(), "websocket", "Firefox 153", "connected", "host", "host", "udp", 0, "", "", s.at(n), s.at(n), "left"}
+		})
 	s.fillMarkers(ctx, tb, pool)
 	exec("create index consultations_search on directory.consultations using gin (search gin_trgm_ops)")
 	exec("create index participants_search on directory.participants using gin (search gin_trgm_ops)")
@@ -182,6 +187,12 @@ func TestPlans(t *testing.T) {
 	}
 	t.Run("a page of events", func(t *testing.T) {
 		wantIndex(t, b, "markers_pkey", "select * from readmodel.markers where consultation = $1 and seq > $2 order by seq limit 200", s.id(5, 0), 1)
+	})
+	t.Run("an overview", func(t *testing.T) {
+		wantIndex(t, b, "consultations_state", selectOpen)
+		wantIndex(t, b, "connections_opened", selectOpened, s.at(s.consultations-100))
+		wantIndex(t, b, "markers_failures", selectFailures, s.at(s.consultations-100), maxFailures)
+		wantIndex(t, b, "archives_unfinished", selectUnfinished)
 	})
 	t.Run("the newest failures", func(t *testing.T) {
 		wantIndex(t, b, "markers_failures", "select * from readmodel.markers where code <> '' and at > $1 order by at desc limit 50", s.at(100))

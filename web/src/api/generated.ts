@@ -150,6 +150,13 @@ export interface ExportItem {
   sha256: string;
 }
 
+export interface FailureCount {
+  code: string;
+  count: number;
+  /** Of the event. */
+  type: string;
+}
+
 export interface Gap {
   cause: string;
   endNs: number;
@@ -229,6 +236,26 @@ export interface NewParticipant {
 
 export interface OpenReceiptRequest {
   purpose: "treatment" | "quality" | "complaint" | "legal" | "patient_request" | "technical";
+}
+
+export interface OverviewOutBody {
+  /** Now. */
+  archivesQueued: number;
+  /** Now. */
+  archivesRendering: number;
+  /** Of those, the ones over which media could go. */
+  connectionsConnected: number;
+  /** Since then. */
+  connectionsOpened: number;
+  /** Events in the log that lists do not show yet. */
+  eventsBehind: number;
+  /** Since then, the most frequent first. */
+  failures: FailureCount[];
+  /** Now. */
+  openConsultations: number;
+  /** Now. */
+  presentParticipants: number;
+  since: string;
 }
 
 export interface Participant {
@@ -598,6 +625,14 @@ export function reopenConsultation(id: string, asked: {
 /** What the archive shows: clips, gaps with causes, markers: GET /api/v1/consultations/{id}/timeline */
 export function getTimeline(id: string, options: Options = {}): Promise<Timeline> {
   return sendJSON(`/consultations/${encodeURIComponent(id)}/timeline`, { method: "GET" }, options);
+}
+
+/** How the whole is doing: what runs, who got in, what failed, what stitchers have to do: GET /api/v1/overview */
+export function getOverview(asked: {
+  /** How far back connections and failures are counted. */
+  hours?: number;
+} = {}, options: Options = {}): Promise<OverviewOutBody> {
+  return sendJSON(`/overview${query(asked)}`, { method: "GET" }, options);
 }
 
 /** Exchange a token for a session cookie that counts on GET and on the WebSocket: POST /api/v1/session */
