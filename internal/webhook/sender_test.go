@@ -62,14 +62,14 @@ func TestWhatAReceiverIsTold(t *testing.T) {
 func TestNothingIsLostOrDisordered(t *testing.T) {
 	b := newBench(t)
 	r := b.receiver()
-	rnd := rand.New(rand.NewPCG(3, 4))
+	rnd, luck := rand.New(rand.NewPCG(3, 4)), rand.New(rand.NewPCG(5, 6))
 	e := r.add(New{Types: []events.Type{events.TypeParticipantJoined, events.TypeTrackMuted}})
 	fate := make(chan int)
 	r.answers(func(int, got) int { return <-fate })
 	go func() {
 		for {
-			status := []int{200, 200, 200, 204, 500, 404, 503, 429, 0, -1, 302}[rnd.IntN(11)]
-			if status == -1 && rnd.IntN(4) > 0 { // each costs a whole time-out
+			status := []int{200, 200, 200, 204, 500, 404, 503, 429, 0, -1, 302}[luck.IntN(11)]
+			if status == -1 && luck.IntN(4) > 0 { // each costs a whole time-out
 				status = 200
 			}
 			select {
