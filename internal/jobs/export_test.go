@@ -10,3 +10,11 @@ func (q *Queue) Hurry() {
 		chunkAckWait: time.Second, chunkHeartbeat: 100 * time.Millisecond,
 	}
 }
+
+// Patient makes the times of Work those of a queue that takes no silence for a death.
+func (q *Queue) Patient() {
+	q.times.ackWait, q.times.chunkAckWait = time.Hour, time.Hour
+}
+
+// Rest is how long a job rests after it was offered and failed so often.
+func Rest(offered uint64) time.Duration { return usual.rest(offered) }

@@ -81,11 +81,14 @@ func New(ctx context.Context, nc *nats.Conn, logger *slog.Logger) (*Queue, error
 	if err != nil {
 		return nil, fmt.Errorf("open the job queue: bucket %s: %w", bucket, err)
 	}
-	return &Queue{nc: nc, js: js, values: values, logger: logger, times: times{
-		ackWait: 12 * time.Second, heartbeat: 4 * time.Second, poll: 20 * time.Second,
-		firstNak: time.Second, lastNak: time.Minute,
-		chunkAckWait: 6 * time.Second, chunkHeartbeat: 2 * time.Second,
-	}}, nil
+	return &Queue{nc: nc, js: js, values: values, logger: logger, times: usual}, nil
+}
+
+// usual are the times outside of tests.
+var usual = times{
+	ackWait: 12 * time.Second, heartbeat: 4 * time.Second, poll: 20 * time.Second,
+	firstNak: time.Second, lastNak: time.Minute,
+	chunkAckWait: 6 * time.Second, chunkHeartbeat: 2 * time.Second,
 }
 
 // Publish queues a job, once: a job that is queued, in work or done stays what it is, for as long as the stream keeps it

@@ -305,11 +305,17 @@ func TestABusyWorkerHoldsNoOtherJobs(t *testing.T) {
 	await(t, done, 4)
 }
 
+// It does not wait until it is taken for dead, which here it never is.
 func TestAStoppedWorkerGivesItsJobBackAtOnce(t *testing.T) {
 	e, dir := server(t)
 	q, _ := live(t, e)
+	patient := func() []*jobs.Queue {
+		q, _ := stitcher(t, dir)
+		q.Patient()
+		return []*jobs.Queue{q}
+	}
 	taken := make(chan struct{})
-	stop := workers(t, dir, 1, func(ctx context.Context, _ int, _ jobs.ArchiveJob) error {
+	stop := work(t, patient(), func(ctx context.Context, _ int, _ jobs.ArchiveJob) error {
 		close(taken)
 		<-ctx.Done()
 		return ctx.Err()
@@ -318,11 +324,21 @@ func TestAStoppedWorkerGivesItsJobBackAtOnce(t *testing.T) {
 	<-taken
 	stop()
 	done := make(chan jobs.ArchiveJob, 1)
-	workers(t, dir, 1, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
+	work(t, patient(), func(_ context.Context, _ int, j jobs.ArchiveJob) error {
 		done <- j
 		return nil
 	})
 	await(t, done, 1)
+}
+
+func TestAJobThatFailsRestsTwiceAsLongEachTime(t *testing.T) {
+	var got []time.Duration
+	for _, offered := range []uint64{1, 2, 3, 6, 7, 8, 1000, 1 << 63} {
+		got = append(got, jobs.Rest(offered)/time.Second)
+	}
+	if diff := cmp.Diff([]time.Duration{1, 2, 4, 32, 60, 60, 60, 60}, got); diff != "" {
+		t.Errorf("seconds (-want +got):\n%s", diff)
+	}
 }
 
 func TestAJobThatFailsForeverDoesNotStopTheOthers(t *testing.T) {

@@ -162,13 +162,21 @@ func (q *Queue) beat(m jetstream.Msg, every time.Duration) (silence func()) {
 	}
 }
 
-// pause doubles with every time that the job was offered.
+// pause is how long a job rests that has failed.
 func (q *Queue) pause(m jetstream.Msg) time.Duration {
 	meta, err := m.Metadata()
-	if err != nil || meta.NumDelivered > 10 {
+	if err != nil {
 		return q.times.lastNak
 	}
-	return min(q.times.lastNak, q.times.firstNak<<max(0, meta.NumDelivered-1))
+	return q.times.rest(meta.NumDelivered)
+}
+
+// rest doubles with every time that a job was offered.
+func (t times) rest(offered uint64) time.Duration {
+	if offered > 10 {
+		return t.lastNak
+	}
+	return min(t.lastNak, t.firstNak<<max(1, offered)>>1)
 }
 
 // tell only logs: an answer that did not arrive means that the job is offered again.

@@ -35,8 +35,8 @@ type meter struct {
 	p     Progress
 	parts map[int]int64 // frames done of chunks in work, by number
 	whole int64         // frames of finished chunks
-	since time.Time     // when the first frame was done
-	found int64         // frames that were done by then
+	since time.Time     // when the first frame was made
+	found int64         // frames that were found finished
 }
 
 // stage begins a stage.
@@ -56,6 +56,9 @@ func (m *meter) part(chunk int, frames int64) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.since.IsZero() {
+		m.since, m.found = time.Now(), m.p.Done
+	}
 	m.parts[chunk] = frames
 	m.sumLocked()
 }
@@ -67,6 +70,9 @@ func (m *meter) finish(o *order) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if _, worked := m.parts[o.chunk]; !worked && !m.since.IsZero() {
+		m.found += o.at.Frames // it was there already
+	}
 	delete(m.parts, o.chunk)
 	m.whole += o.at.Frames
 	m.sumLocked()
@@ -87,7 +93,6 @@ const rest = 0.03
 // estimateLocked extrapolates from what was done since the first frame. What was found finished counts for nothing.
 func (m *meter) estimateLocked(now time.Time) {
 	if m.since.IsZero() {
-		m.since, m.found = now, m.p.Done
 		return
 	}
 	took, done := now.Sub(m.since), m.p.Done-m.found

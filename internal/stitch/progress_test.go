@@ -1,0 +1,84 @@
+package stitch
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"consilium/internal/ffmpeg"
+	"consilium/internal/render"
+)
+
+// The time that is told to be left is the time that is left: however much was found finished, however chunks are mixed.
+func TestTheTimeLeftIsTold(t *testing.T) {
+	const frames, chunks = 900, 20
+	for name, found := range map[string]int{"nothing is there": 0, "half of it is there": 10, "all but one is there": 19} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &meter{parts: map[int]int64{}}
+				m.total(frames * chunks)
+				m.stage(StageRender)
+				piece := func(i int) *order { return &order{chunk: i, at: render.Chunk{Frames: frames}} }
+				if m.part(-1, 500); m.now().LeftMS != 0 || m.now().Done != 0 {
+					t.Errorf("the sound counts: %+v", m.now())
+				}
+				for i := range found {
+					m.finish(piece(i))
+				}
+				const each = 10 * time.Second // for a chunk, one after the other
+				for i := found; i < chunks; i++ {
+					for part := int64(1); part <= 4; part++ {
+						m.part(i, part*frames/4-100)
+						time.Sleep(each / 4)
+						m.part(i, part*frames/4)
+						p := m.now()
+						want := each * time.Duration(frames*chunks-p.Done) / frames
+						got := time.Duration(p.LeftMS)*time.Millisecond - rest*chunks*frames/render.Rate*time.Second
+						if d := (got - want).Abs(); d > want/5+3*time.Second {
+							t.Errorf("with %d of %d frames done %s are left, told is %s", p.Done, p.Total, want, got)
+						}
+					}
+					m.finish(piece(i))
+				}
+				if p := m.now(); p.Done != p.Total {
+					t.Errorf("at the end: %+v", p)
+				}
+				if m.stage(StageMux); m.now().LeftMS != 0 {
+					t.Error("time is left for rendering when that is over")
+				}
+			})
+		})
+	}
+}
+
+// What takes longest is begun first: the sound, which one process makes from the beginning to the end, then long chunks.
+func TestTheLongestIsMadeFirst(t *testing.T) {
+	w := newWorld(t)
+	w.join(0, "A")
+	w.join(1000, "B")
+	w.join(4000, "C")
+	w.join(6000, "D")
+	orders := w.ordersOf(w.worker(ffmpeg.Config{}, nil), w.end(7000, "fast"))
+	var got []int64
+	for _, o := range orders[1:] {
+		got = append(got, o.at.Frames)
+	}
+	if want := []int64{90, 60, 30, 30}; !orders[0].isSound() || !slices.Equal(got, want) {
+		t.Errorf("sound first: %v; then %v frames, want %v", orders[0].isSound(), got, want)
+	}
+}
+
+// A chunk that is begun once more, by another worker, does not take back what was told.
+func TestProgressNeverGoesBack(t *testing.T) {
+	m := &meter{parts: map[int]int64{}}
+	m.total(200)
+	for _, step := range []struct {
+		chunk        int
+		frames, want int64
+	}{{0, 40, 40}, {1, 30, 70}, {0, 10, 70}, {0, 90, 120}, {1, 500, 200}} {
+		if m.part(step.chunk, step.frames); m.now().Done != step.want {
+			t.Errorf("%d frames of chunk %d: %d are done, want %d", step.frames, step.chunk, m.now().Done, step.want)
+		}
+	}
+}
