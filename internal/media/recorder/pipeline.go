@@ -89,9 +89,10 @@ func newPipeline(cfg Config, track Track, ask func(), report func(Report), logge
 	return p
 }
 
-// waits says whether there is nothing to write to yet, or nothing that could be written: what comes next decides.
+// waits says whether there is nothing to write to yet, nothing that could be written, or something that is held back: what
+// comes next decides.
 func (p *pipeline) waits() bool {
-	return p.out.seg == nil || p.vid != nil && !p.vid.open
+	return p.out.seg == nil || p.vid != nil && !p.vid.open || len(p.clock.held) > 0
 }
 
 // flush hands to the file system what was gathered.

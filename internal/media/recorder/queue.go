@@ -42,8 +42,8 @@ type overrun struct {
 // How long packets gather before they are looked at, at most.
 const (
 	batchWindow = 200 * time.Millisecond
-	// soonWindow is that while the recorder waits for something to begin with. What it asks the sender for then should
-	// not be late.
+	// soonWindow is that while the recorder waits for something. What it asks the sender for then should not be late, and
+	// what it holds back should not be lost with more on top.
 	soonWindow = 50 * time.Millisecond
 )
 
