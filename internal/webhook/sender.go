@@ -98,14 +98,15 @@ func NewSender(cfg Config, log events.Log, pool *pgxpool.Pool, box Box, now func
 // Run sends until ctx ends; then it returns nil. Failures of the database are logged and tried again.
 func (s *Sender) Run(ctx context.Context) error {
 	defer s.carrier.client.CloseIdleConnections()
-	for {
+	for failing := false; ; {
 		err := s.lead(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
+		if err != nil && !failing { // once, not every second
 			s.logger.WarnContext(ctx, "webhooks wait for the database", "error", err)
 		}
+		failing = err != nil
 		if !sleep(ctx, s.cfg.Poll) {
 			return nil
 		}
