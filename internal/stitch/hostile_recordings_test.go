@@ -3,9 +3,13 @@ package stitch
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"slices"
+	"testing"
+	"time"
 
 	"consilium/internal/events"
+	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
 	"consilium/internal/timeline"
 )
@@ -395,5 +399,40 @@ func brokenSounds() []hostile {
 				v.segment = v.recordFrom(int64(i)*960, track, ssrc, c)
 			}
 		}},
+	}
+}
+
+// What was lost within a file and stands in the log is a gap of that cause and no damage: honest recordings have holes.
+func TestALossThatTheLogHasIsNoDamage(t *testing.T) {
+	for _, hole := range []int64{1000, 2500, 5000} { // milliseconds
+		t.Run(time.Duration(hole*1e6).String(), func(t *testing.T) {
+			w := newWorld(t)
+			a := w.join(0, "A")
+			track := a.track(0, media.VP8, media.Camera, 1)
+			c := twoColours(t, "160x90", "blue", "yellow", 30, 30)
+			c.content = everyPTS(c.content, func(n int64) int64 {
+				if n >= 30 {
+					n += hole * 30 / 1000
+				}
+				return n * 3000
+			})
+			c.ticks += hole * 90
+			a.record(0, track, 1, c)
+			w.say(1100+hole, a.id, events.SegmentGap{Track: track, From: w.at(967 + pathDelay), To: w.at(1000 + hole + pathDelay), Cause: "loss"})
+			version := w.end(2000+hole, "fast")
+			worker := w.worker(ffmpeg.Config{}, nil)
+			j, err := worker.take(t.Context(), w.consultation, version)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer j.closeSegments()
+			if err := errors.Join(worker.begin(t.Context(), j), worker.prepare(t.Context(), j)); err != nil {
+				t.Fatal(err)
+			}
+			gaps := j.timeline.Participants[0].Tracks[0].Gaps
+			if j.missing.count() != 0 || len(gaps) != 1 || gaps[0].Cause != timeline.Loss {
+				t.Errorf("missing %v, gaps %+v", j.missing.list(), gaps)
+			}
+		})
 	}
 }
