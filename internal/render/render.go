@@ -1,7 +1,8 @@
 // Package render decides what an archive shows and sounds like: a timeline becomes scenes between two changes of the
 // layout, scenes become chunks of at most half a minute, sound becomes voices with their places, events become chapters.
 //
-// In come a timeline.Timeline, a Sheet with names and the words profile and layout; out come a Plan, the ffmpeg.Composition
+// In come a timeline.Timeline, a Sheet with names, an Order with the words profile and layout and, for the layout that
+// depends on it, how loud everybody is; out come a Plan, the ffmpeg.Composition
 // of each chunk, and the picture with names and cards that lies over each scene (Draw). The package is pure: it opens no
 // file, starts no process and reads no clock; fonts are given to it. The same input gives the same plan. It never writes a
 // name into anything that a program interprets: names become pixels, chapters and subtitles.

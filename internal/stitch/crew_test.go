@@ -327,6 +327,7 @@ func (w *world) runs(tool ffmpeg.Config) {
 // A chunk that fails wherever it is tried is given up after three tries; the archive has cards there, and the others wait
 // for nothing.
 func TestAPoisonedChunkIsGivenUpByAllStitchers(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	if testing.Short() {
 		t.Skip("waits until a job is offered again")
 	}
@@ -352,6 +353,7 @@ exec ffmpeg "$@"`)})
 
 // An archive that is called off while it waits for its chunks ends as cancelled, and its work folder is empty.
 func TestAnArchiveIsCalledOff(t *testing.T) {
+	t.Parallel() // it waits most of the time
 	w := sharedWorld(t)
 	w.join(0, "A")
 	version := w.end(1000, "fast")

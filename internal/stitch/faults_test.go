@@ -75,7 +75,8 @@ func TestDamagedSegmentsBecomeNamedGaps(t *testing.T) {
 			}
 		}
 	}
-	if causes[timeline.Missing] != 2 || causes[timeline.Corrupt] != 1 {
+	// Of the garbage, too, what is no picture is named.
+	if causes[timeline.Missing] != 2 || causes[timeline.Corrupt] != 2 {
 		t.Errorf("gaps of the timeline by cause: %v", causes)
 	}
 	if len(archive.beeps()) != 0 {

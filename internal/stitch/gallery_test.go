@@ -89,6 +89,7 @@ func (w *world) refuse(ms int64, name string) person {
 // TestWhatPeopleSee goes through all layouts and cards in the pictures of finished archives, and writes them for
 // docs/archive.md where that is wanted.
 func TestWhatPeopleSee(t *testing.T) {
+	t.Parallel() // others wait
 	w := hall(t)
 	grid := w.made(w.order(events.ArchiveRequested{Layout: "grid", Profile: "fast"}))
 	speaker := w.made(w.order(events.ArchiveRequested{Layout: "speaker", Profile: "fast", Stamp: true}))

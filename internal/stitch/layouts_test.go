@@ -47,6 +47,7 @@ func (a archiveOf) onStage(colours map[string]color.RGBA) []string {
 }
 
 func TestWhoeverSpeaksHasTheStage(t *testing.T) {
+	t.Parallel() // others wait
 	w := newWorld(t)
 	type one struct {
 		name, colour, size string
