@@ -1,7 +1,7 @@
 // The events beside the video: each a plain sentence with its place, which a click or Enter shows.
 
 import { type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { explain } from "../api/problem.ts";
 import { language, t, tCount } from "../text/text.ts";
 import { clock, moment } from "../text/time.ts";
@@ -24,21 +24,17 @@ export interface EventListProps {
 
 /** Height of a row in rem, as consultation.css has it. */
 const ROW = 1.9;
-/** Milliseconds between two movements of the list while something is played or dragged. */
+/** Milliseconds between two movements of the list: an eye follows no more, and a drag through thousands of events is none of
+ * each of them. */
 const CALM = 90;
 
 export function EventList({ detail, entries, shown, cursor, names, select }: EventListProps) {
   const control = useRef<VirtualControl>(null);
   const row = Math.round(rem(ROW));
-  const current = useComputed(() => indexAt(entries.value, cursor.now.value));
+  const current = useCalm(useComputed(() => indexAt(entries.value, cursor.now.value)));
   const active = useSignal(-1);
-  const moved = useRef(0);
   useSignalEffect(() => {
-    const index = current.value;
-    const now = performance.now();
-    if (index < 0 || now - moved.current < CALM) return;
-    moved.current = now;
-    control.current?.reveal(index, true);
+    if (current.value >= 0) control.current?.reveal(current.value, true);
   });
   const go = (index: number) => {
     const to = Math.max(0, Math.min(entries.peek().length - 1, index));
@@ -99,6 +95,25 @@ export function EventList({ detail, entries, shown, cursor, names, select }: Eve
       <EventDetail detail={detail} entries={entries} cursor={cursor} />
     </section>
   );
+}
+
+// The same value, a moment later when it changes all the time.
+function useCalm(fast: ReadonlySignal<number>): ReadonlySignal<number> {
+  const calm = useSignal(fast.peek());
+  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const moved = useRef(0);
+  useSignalEffect(() => {
+    fast.value;
+    if (timer.current !== undefined) return;
+    const wait = Math.max(0, moved.current + CALM - performance.now());
+    timer.current = setTimeout(() => {
+      timer.current = undefined;
+      moved.current = performance.now();
+      calm.value = fast.peek();
+    }, wait);
+  });
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return calm;
 }
 
 /** The last entry that is not after a moment; those before the beginning count as its first. */

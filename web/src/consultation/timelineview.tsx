@@ -65,6 +65,7 @@ export function TimelineView({ lanes, marks, names, peaks, cursor, select }: Tim
     if (line.current) line.current.style.transform = `translateX(${x.toFixed(1)}px)`;
     if (line.current) line.current.hidden = x < -1 || x > width.value + 1;
   });
+  useSignalEffect(() => tell(plot.current, cursor.seconds.value, lanes.value.duration));
   useFollowing(axis, looked, cursor);
   const pointer = usePointer({ axis, layout, marks, cursor, select, plot });
   const zoom = (factor: number) => {
@@ -104,9 +105,7 @@ export function TimelineView({ lanes, marks, names, peaks, cursor, select }: Tim
           tabIndex={0}
           aria-label={t("lanes.cursor")}
           aria-valuemin={0}
-          aria-valuemax={Math.round(lanes.value.duration / 1000)}
-          aria-valuenow={cursor.seconds.value}
-          aria-valuetext={clock(cursor.seconds.value * 1000)}
+          aria-valuenow={0}
           style={{ height: `${layout.value.height}px` }}
           {...pointer.handlers}
         >
@@ -171,6 +170,13 @@ function Names({ rows, height, names, folded }: NamesProps) {
       })}
     </div>
   );
+}
+
+// For who listens. Written by hand, because it changes with every movement and nothing else here does.
+function tell(plot: HTMLElement | null, seconds: number, duration: number): void {
+  plot?.setAttribute("aria-valuemax", String(Math.round(duration / 1000)));
+  plot?.setAttribute("aria-valuenow", String(seconds));
+  plot?.setAttribute("aria-valuetext", clock(seconds * 1000));
 }
 
 function at(top: number, height: number) {
