@@ -26,6 +26,7 @@ type task struct {
 	Reach      simpeer.Reach
 	Within     time.Duration
 	Heals      bool
+	Chromium   string // path of the browser that takes part; "" for a simulated participant
 	// Private are addresses of the other participant, which nothing that comes may hold.
 	Private []string
 }
@@ -56,7 +57,11 @@ func RunAgent() {
 	}
 	var t task
 	err := json.Unmarshal([]byte(raw), &t)
-	if err == nil {
+	switch {
+	case err != nil:
+	case t.Chromium != "":
+		err = (&browser{task: t, out: json.NewEncoder(os.Stdout)}).run(context.Background(), os.Stdin)
+	default:
 		err = newAgent(t, os.Stdout).run(context.Background(), os.Stdin)
 	}
 	if err != nil {

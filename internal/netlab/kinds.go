@@ -57,6 +57,18 @@ type Kind struct {
 	Back time.Duration
 	// Slice says that the kind is in the short run.
 	Slice bool
+	// Browser says that a real Chromium takes part as well, in a run of its own.
+	Browser bool
+	// Chromium is the path of the browser in such a run.
+	Chromium string
+}
+
+// label names the kind in messages and tables.
+func (k Kind) label() string {
+	if k.Chromium != "" {
+		return k.Name + ", Chromium"
+	}
+	return k.Name
 }
 
 // filters of routers.
@@ -87,15 +99,15 @@ const (
 var Kinds = []Kind{
 	{Number: 1, Name: "open IPv4", Limit: 2 * time.Second, Slice: true},
 	{Number: 2, Name: "port-preserving NAT", Limit: 2 * time.Second, NAT: PortPreserving},
-	{Number: 3, Name: "symmetric NAT", Limit: 2 * time.Second, NAT: Symmetric, Slice: true},
+	{Browser: true, Number: 3, Name: "symmetric NAT", Limit: 2 * time.Second, NAT: Symmetric, Slice: true},
 	{Number: 4, Name: "CGNAT: symmetric NAT twice", Limit: 2 * time.Second, NAT: DoubleNAT},
 	{Number: 5, Name: "UDP blocked", Limit: 5 * time.Second, NAT: Symmetric, Filter: onlyTCP, Slice: true},
-	{Number: 6, Name: "only TCP 443, the rest dropped", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443},
+	{Browser: true, Number: 6, Name: "only TCP 443, the rest dropped", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443},
 	{Number: 7, Name: "only TCP 443, the rest rejected", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443Reject},
 	{Number: 8, Name: "only UDP 53 and 443, TCP 443", Limit: 3 * time.Second, NAT: Symmetric, Filter: only443And53},
-	{Number: 9, Name: "TCP 443 only, and only TLS", Limit: 8 * time.Second, NAT: Symmetric, Filter: onlyTLS, Slice: true},
-	{Number: 10, Name: "a CONNECT proxy and no route", Limit: 8 * time.Second, NAT: Symmetric, Filter: nothing, Proxy: true},
-	{Number: 11, Name: "IPv6 only", Limit: 2 * time.Second, IPv4: Absent, IPv6: Works, Slice: true},
+	{Browser: true, Number: 9, Name: "TCP 443 only, and only TLS", Limit: 8 * time.Second, NAT: Symmetric, Filter: onlyTLS, Slice: true},
+	{Browser: true, Number: 10, Name: "a CONNECT proxy and no route", Limit: 8 * time.Second, NAT: Symmetric, Filter: nothing, Proxy: true},
+	{Browser: true, Number: 11, Name: "IPv6 only", Limit: 2 * time.Second, IPv4: Absent, IPv6: Works, Slice: true},
 	{Number: 12, Name: "IPv6 that leads nowhere", Limit: 4 * time.Second, IPv6: Dead},
 	{Number: 13, Name: "IPv4 that leads nowhere", Limit: 4 * time.Second, IPv4: Dead, IPv6: Works},
 	{
@@ -114,7 +126,7 @@ var Kinds = []Kind{
 		Number: 17, Name: "300 kbit/s, 40 ms each way", Limit: 6 * time.Second, NAT: Symmetric,
 		Link: Link{Delay: 40 * time.Millisecond, Rate: 300_000},
 	},
-	{Number: 18, Name: "only .local candidates", Limit: 2 * time.Second, NAT: Symmetric, Hidden: true},
+	{Browser: true, Number: 18, Name: "only .local candidates", Limit: 2 * time.Second, NAT: Symmetric, Hidden: true},
 	{Number: 19, Name: "server behind 1:1 NAT without hairpin", Limit: 2 * time.Second, NAT: Symmetric, Server: OneToOne, Slice: true},
 	{Number: 20, Name: "NAT64 and IPv6 only", Limit: 5 * time.Second, IPv4: Absent, IPv6: Works, NAT: NAT64},
 	{
@@ -122,15 +134,15 @@ var Kinds = []Kind{
 		Mid: muted, Back: 2 * time.Second,
 	},
 	{
-		Number: 22, Name: "another public address in mid-call", Limit: 2 * time.Second, NAT: Symmetric,
+		Browser: true, Number: 22, Name: "another public address in mid-call", Limit: 2 * time.Second, NAT: Symmetric,
 		Mid: newPublicAddress, Back: 8 * time.Second, Slice: true,
 	},
 	{
-		Number: 23, Name: "another own address in mid-call", Limit: 2 * time.Second, NAT: Symmetric,
+		Browser: true, Number: 23, Name: "another own address in mid-call", Limit: 2 * time.Second, NAT: Symmetric,
 		Mid: newOwnAddress, Back: 8 * time.Second,
 	},
 	{
-		Number: 24, Name: "outages of 8, 30 and 90 s", Limit: 2 * time.Second, NAT: Symmetric,
+		Browser: true, Number: 24, Name: "outages of 8, 30 and 90 s", Limit: 2 * time.Second, NAT: Symmetric,
 		Mid: outages, Back: 8 * time.Second,
 	},
 	{
@@ -142,7 +154,7 @@ var Kinds = []Kind{
 		Mid: signalingCut, Back: 2 * time.Second,
 	},
 	{
-		Number: 27, Name: "UDP dies in mid-call, TCP stays", Limit: 2 * time.Second, NAT: Symmetric,
+		Browser: true, Number: 27, Name: "UDP dies in mid-call, TCP stays", Limit: 2 * time.Second, NAT: Symmetric,
 		Mid: udpDies, Back: 8 * time.Second,
 	},
 }

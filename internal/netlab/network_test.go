@@ -22,6 +22,7 @@ var (
 	repeat   = flag.Int("repeat", 1, "how often to run them")
 	parallel = flag.Int("kinds", 4, "how many kinds run at once")
 	patience = flag.Int("patience", 1, "by how much the limits are longer, for machines that do other work too")
+	browsers = flag.String("browsers", "no", "whether a real Chromium takes part over the kinds that are marked: no, also, only")
 	output   = flag.String("table", "", "file to add the table to")
 )
 
@@ -45,6 +46,9 @@ func TestNetwork(t *testing.T) {
 		}
 	}
 	kinds := chosen(t)
+	if *browsers != "no" {
+		kinds = withBrowsers(kinds, testenv.Require(t, "chromium")["chromium"], *browsers == "only")
+	}
 	w := newWorld(t)
 	for range *repeat {
 		results := w.runAll(kinds, *parallel)
@@ -55,7 +59,7 @@ func TestNetwork(t *testing.T) {
 		}
 		for _, r := range results {
 			if r.Err != nil {
-				t.Errorf("%d %s: %v", r.Kind.Number, r.Kind.Name, r.Err)
+				t.Errorf("%d %s: %v", r.Kind.Number, r.Kind.label(), r.Err)
 			}
 		}
 	}
@@ -96,6 +100,21 @@ func chosen(t *testing.T) []Kind {
 	})
 }
 
+// withBrowsers adds a run with a real browser for each kind that is marked, or leaves these alone.
+func withBrowsers(kinds []Kind, chromium string, alone bool) []Kind {
+	var marked []Kind
+	for _, k := range kinds {
+		if k.Browser {
+			k.Chromium = chromium
+			marked = append(marked, k)
+		}
+	}
+	if alone {
+		return marked
+	}
+	return append(kinds, marked...)
+}
+
 // runAll runs kinds, some at once, and keeps their order.
 func (w *world) runAll(kinds []Kind, atOnce int) []Result {
 	results := make([]Result, len(kinds))
@@ -107,7 +126,7 @@ func (w *world) runAll(kinds []Kind, atOnce int) []Result {
 		wg.Go(func() {
 			defer func() { <-slots }()
 			results[i] = w.run(kind)
-			fmt.Fprintf(os.Stderr, "%d %s: %v\n", kind.Number, kind.Name, results[i].Err)
+			fmt.Fprintf(os.Stderr, "%d %s: %v\n", kind.Number, kind.label(), results[i].Err)
 		})
 	}
 	wg.Wait()

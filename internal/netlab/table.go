@@ -13,25 +13,50 @@ const total = 27
 func table(results []Result) string {
 	var b strings.Builder
 	b.WriteString("| # | network | limit s | connected s | way | back s | result |\n|---|---|---|---|---|---|---|\n")
-	good := 0
+	good, ran, browsers, goodBrowsers := 0, 0, 0, 0
 	for _, r := range results {
 		verdict := "ok"
 		if r.Err != nil {
 			verdict = "FAIL: " + strings.ReplaceAll(strings.ReplaceAll(r.Err.Error(), "\n", "; "), "|", "/")
+		}
+		if r.Kind.Chromium == "" {
+			ran++
+			good += counted(r.Err == nil)
 		} else {
-			good++
+			browsers++
+			goodBrowsers += counted(r.Err == nil)
 		}
 		if len(r.Steps) > 0 {
 			verdict += " (" + strings.Join(r.Steps, ", ") + ")"
 		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", r.Kind.Number, r.Kind.Name, seconds(r.Kind.Limit),
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", r.Kind.Number, r.Kind.label(), seconds(r.Kind.Limit),
 			seconds(r.Connected), r.Way, seconds(r.Back), verdict)
 	}
-	if n := total - len(results); n > 0 {
+	if n := total - ran; n > 0 {
 		fmt.Fprintf(&b, "\n%d of %d kinds did not run.\n", n, total)
 	}
+	if n := totalBrowsers() - browsers; n > 0 {
+		fmt.Fprintf(&b, "\n%d of %d kinds did not run with Chromium.\n", n, totalBrowsers())
+	}
+	fmt.Fprintf(&b, "\nchromium_connected=%d/%d\n", goodBrowsers, totalBrowsers())
 	fmt.Fprintf(&b, "\nconnected=%d/%d\n", good, total)
 	return b.String()
+}
+
+// totalBrowsers is how many kinds a browser is to connect over.
+func totalBrowsers() int {
+	n := 0
+	for _, k := range Kinds {
+		n += counted(k.Browser)
+	}
+	return n
+}
+
+func counted(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func seconds(d time.Duration) string {
