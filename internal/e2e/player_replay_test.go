@@ -120,6 +120,21 @@ func TestTheReplayOfAConsultation(t *testing.T) {
 	scrub(t, p, service, tab)
 }
 
+// growsWhileItRuns goes from what runs now to the consultation, whose lanes grow without anybody loading the page again.
+func growsWhileItRuns(p *testenv.Product, tab *testenv.Chromium, c consultation) {
+	tab.Navigate(p.URL + "/live")
+	tab.WaitFor("the consultation runs, and one is there", fmt.Sprintf(`document.querySelector('[data-testid=room][data-id="%s"]')
+		?.innerText.includes('Dr A') && document.querySelector('[data-testid=live-joins]').innerText.includes('2 / ')`, c.ID))
+	tab.ClickRole("link", c.Title)
+	tab.WaitFor("its lanes are there", `Number(document.querySelector('.plot')?.ariaValueMax) >= 0`)
+	tab.WaitFor("they grow, and the cursor stays at their end", `await (async () => {
+		const plot = document.querySelector('.plot');
+		const before = Number(plot.ariaValueMax);
+		await new Promise((done) => setTimeout(done, 2500));
+		return Number(plot.ariaValueMax) >= before + 2 && Number(plot.ariaValueNow) >= Number(plot.ariaValueMax) - 1;
+	})()`)
+}
+
 // scrub drags the cursor through a consultation with many events.
 func scrub(t *testing.T, p *testenv.Product, service *client, tab *testenv.Chromium) {
 	t.Helper()
@@ -127,6 +142,8 @@ func scrub(t *testing.T, p *testenv.Product, service *client, tab *testenv.Chrom
 	service.answer(c.ID, c.Participants[0], "given")
 	sit(t, p, c.Participants[0])
 	service.waitEvent(c.ID, events.TypeParticipantJoined, c.Participants[0].ID, 20*time.Second)
+	growsWhileItRuns(p, tab, c)
+	tab.Navigate("about:blank")
 	for n := range *scrubEvents {
 		service.call("POST", "/consultations/"+c.ID+"/recording/"+[]string{"pause", "resume"}[n%2]+"?reason=other", nil, 204, nil)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"consilium/internal/events"
 	"consilium/internal/testenv"
 )
@@ -131,6 +133,10 @@ func TestTwoBrowsersHoldAConsultation(t *testing.T) {
 	})()`, left.Seconds()-1))
 	library.Evaluate(`document.querySelector('video[data-testid=archive-video]').currentTime = 8`, nil)
 	library.WaitFor("the picture is there", `(() => { const v = document.querySelector('video[data-testid=archive-video]'); return !v.seeking && v.readyState >= 2; })()`)
+	if err := chromedp.Do(library.Context, chromedp.EmulateViewport(1280, 1080)); err != nil { // the lanes too
+		t.Fatal(err)
+	}
+	library.WaitFor("the lanes are drawn again", `document.querySelector('.plot canvas')?.width > 0`)
 	shot(t, library.Page, "consultation")
 	file := service.do("GET", got.VideoURL, "", nil, "Range", "bytes=4-7")
 	if file.Status != 206 || string(file.Body) != "ftyp" {

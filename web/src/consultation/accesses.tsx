@@ -9,7 +9,9 @@ import type { Detail } from "./detail.ts";
 
 export function Accesses({ detail }: { detail: Detail }) {
   const accesses = useSignal<AccessesOutBody | undefined>(undefined);
-  const last = detail.consultation.value?.seq;
+  // A new event may be somebody's access, but not while people talk: there is nothing to be opened yet.
+  const consultation = detail.consultation.value;
+  const last = consultation?.state === "open" ? 0 : consultation?.seq;
   useEffect(() => {
     const abort = new AbortController();
     listAccesses(detail.id, { signal: abort.signal })

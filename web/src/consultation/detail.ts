@@ -11,6 +11,8 @@ import { t } from "../text/text.ts";
 const GATHER = 400;
 const BUSY = 3_000; // while something is being made
 const CALM = 15_000;
+/** Reading takes at most a fifth of the time, however long a consultation has become. */
+const SHARE = 4;
 
 export type Reorder = { state: "no" | "sending" | "ordered" } | { state: "failed"; text: string };
 
@@ -55,6 +57,8 @@ export class Detail {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #reading = false;
   #again = false;
+  #due = false;
+  #pause = GATHER;
   #abort = new AbortController();
   #fingerprint = "";
 
@@ -107,26 +111,31 @@ export class Detail {
     return start > 0 ? Math.max(0, Date.now() - start) : 0;
   }
 
+  // What changes all the time must not put the reading off for ever: the first change counts, later ones ride along.
   #soon(): void {
-    if (this.#reading) {
-      this.#again = true;
-      return;
-    }
+    if (this.#reading) this.#again = true;
+    if (this.#reading || this.#due) return;
+    this.#due = true;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#refresh(), GATHER);
+    this.#timer = setTimeout(() => void this.#refresh(), this.#pause);
   }
 
   async #refresh(): Promise<void> {
     this.#reading = true;
     this.#again = false;
+    this.#due = false;
+    const began = performance.now();
     await this.#read();
     this.#reading = false;
+    this.#pause = Math.max(GATHER, SHARE * (performance.now() - began));
     const problem = this.problem.peek();
     if (this.#abort.signal.aborted || problem?.status === 401 || problem?.status === 404) return;
     const consultation = this.consultation.peek();
     const busy = !consultation || isBusy(consultation, this.archives.peek());
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#refresh(), this.#again ? GATHER : busy ? BUSY : CALM);
+    this.#due = this.#again;
+    const wait = this.#again ? this.#pause : Math.max(this.#pause, busy ? BUSY : CALM);
+    this.#timer = setTimeout(() => void this.#refresh(), wait);
   }
 
   async #read(): Promise<void> {

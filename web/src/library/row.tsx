@@ -89,7 +89,7 @@ function State({ item }: { item: Consultation }) {
       </span>
     );
   }
-  if (item.archive) return <ArchiveState archive={item.archive} />;
+  if (item.archive) return <ArchiveState archive={item.archive} short />;
   if (item.state === "ended" && item.awaitedSegments) {
     return <span>{tCount("archive.awaited", item.awaitedSegments)}</span>;
   }

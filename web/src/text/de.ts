@@ -285,6 +285,7 @@ export const de: Record<Key, string> = {
 
   "archive.queued": "Wartet auf die Herstellung",
   "archive.rendering": "Video wird hergestellt",
+  "archive.rendering.short": "In Arbeit",
   "archive.ready": "Fertig",
   "archive.failed": "Konnte nicht hergestellt werden",
   "archive.awaited.one": "{n} Teil der Aufnahme ist unterwegs",

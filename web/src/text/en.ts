@@ -293,6 +293,7 @@ export const en = {
 
   "archive.queued": "Waiting to be made",
   "archive.rendering": "Video is being made",
+  "archive.rendering.short": "Being made",
   "archive.ready": "Ready",
   "archive.failed": "Could not be made",
   "archive.awaited.one": "{n} part of the recording is on its way",

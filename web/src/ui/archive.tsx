@@ -4,14 +4,16 @@ import type { Archive } from "../api/types.ts";
 import { language, t } from "../text/text.ts";
 import { percent } from "../text/time.ts";
 
-export function ArchiveState({ archive }: { archive: Archive }) {
+export function ArchiveState({ archive, short = false }: { archive: Archive; short?: boolean }) {
   const { state, progress = 0 } = archive;
   const done = percent(progress, language.value);
   return (
     <span class={`archive ${state}`} data-testid="archive-state" data-state={state}>
       <span>
-        {t(`archive.${state}`)}
-        {state === "rendering" && progress > 0 && `, ${t("archive.progress", { percent: done })}`}
+        {short && state === "rendering" ? t("archive.rendering.short") : t(`archive.${state}`)}
+        {state === "rendering" &&
+          progress > 0 &&
+          (short ? ` ${done}` : `, ${t("archive.progress", { percent: done })}`)}
       </span>
       {state === "rendering" && (
         <progress value={progress > 0 ? progress : undefined} max={1} aria-label={t("archive.rendering")}>
