@@ -50,8 +50,7 @@ const partiesURL = "SFU_TEST_PARTIES"
 // adds all that recorders do, from the hand-over of packets to syncing files once a second, and for each window the
 // opening and the sealing of 16 segments. What is left out is what comes behind a sealed file: spool and log.
 //
-// A machine that does other work moves single windows by a tenth and more in either direction. Real-time priority
-// (chrt -f 1 go test …) takes most of that out.
+// A machine that does other work moves single windows by a tenth and more in either direction.
 func BenchmarkRoom(b *testing.B) {
 	r := openRoom(b)
 	var off, on account
