@@ -160,11 +160,17 @@ func TestTheNetworkLosesAndMixes(t *testing.T) {
 	if lost, unordered := missing(packets); lost < len(packets)/50 || lost > len(packets)/5 || unordered == 0 {
 		t.Errorf("of %d packets of sound %d are lost and %d out of order", len(packets), lost, unordered)
 	}
-	// Pictures are asked for again.
+	// Pictures are asked for again, some of them for half a second. A machine that stands still meanwhile costs some.
 	packets, _ = picture.snapshot()
-	packets = packets[:len(packets)-30]
-	if lost, unordered := missing(packets); lost > 3 || unordered == 0 {
-		t.Errorf("of %d packets of pictures %d are lost for good and %d out of order", len(packets), lost, unordered)
+	last := packets[len(packets)-1].SequenceNumber
+	await(t, "most of the packets of pictures that were lost", func() bool {
+		packets, _ = picture.snapshot()
+		packets = slices.DeleteFunc(packets, func(p arrived) bool { return int16(p.SequenceNumber-last) > 0 })
+		lost, _ := missing(packets)
+		return lost <= len(packets)/50
+	})
+	if _, unordered := missing(packets); unordered == 0 {
+		t.Errorf("of %d packets of pictures none is out of order", len(packets))
 	}
 }
 
