@@ -95,6 +95,26 @@ func (c *rtpClock) epoch(q int64) (from, to int64) {
 	return from, to
 }
 
+// epochsBack is how many epochs before its own may tell the rate of a clock.
+const epochsBack = 3
+
+// slopeBefore is how much faster than its nominal rate the clock ran in the epochs before that of the moment q, in the
+// newest of them in which it can be told; 0 when in none. A clock that stood still or was set is made of the same crystal.
+func (c *rtpClock) slopeBefore(q int64) float64 {
+	from, _ := c.epoch(q)
+	for range epochsBack {
+		if from == ever {
+			break
+		}
+		at := from - 1
+		if line, _, ok := fitLine(oneSide(c.window(ever, at, at), c.rate, at), c.rate, 0); ok && line.sloped && !line.wild {
+			return line.slope
+		}
+		from, _ = c.epoch(at)
+	}
+	return 0
+}
+
 // window is the points that arrived in (after, through] and in the epoch of q. The caller must not change it.
 func (c *rtpClock) window(after, through, q int64) []point {
 	from, to := c.epoch(q)
@@ -108,7 +128,7 @@ func (c *rtpClock) window(after, through, q int64) []point {
 // wild or has no slope: what a single report is off would count as delay. sloped says that it has one.
 func (c *rtpClock) credible(after, through, now int64) (all []point, sloped bool) {
 	for at := after + 1; ; {
-		line, kept, _ := fitLine(oneSide(c.window(after, through, at), c.rate, now), c.rate)
+		line, kept, _ := fitLine(oneSide(c.window(after, through, at), c.rate, now), c.rate, 0)
 		for _, p := range kept {
 			if line.sloped && !line.wild {
 				p.ntp = line.ntp(p.rtp)
@@ -131,7 +151,7 @@ func (c *rtpClock) lateness(after, through, now, base int64, sloped bool) []samp
 	var all []sample
 	for at := after + 1; ; {
 		near := c.window(after, through, at)
-		if line, _, ok := fitLine(oneSide(near, c.rate, now), c.rate); ok && !line.wild && (line.sloped || !sloped) {
+		if line, _, ok := fitLine(oneSide(near, c.rate, now), c.rate, 0); ok && !line.wild && (line.sloped || !sloped) {
 			for _, p := range near {
 				if !p.timed {
 					all = append(all, sample{float64(p.arrival), float64(saturatingSub(saturatingSub(p.arrival, line.ntp(p.rtp)), base))})

@@ -1,6 +1,7 @@
 package timeline
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -207,6 +208,35 @@ func TestFrozenAudioClock(t *testing.T) {
 				t.Errorf("gaps are %v; want the 4 s without a microphone and the end", tr.Gaps)
 			}
 		})
+	}
+}
+
+// TestAClockThatStoodStillKeepsItsRate: nine seconds of reports are too few to tell how fast a clock is, but it is the
+// clock of before.
+func TestAClockThatStoodStillKeepsItsRate(t *testing.T) {
+	s := newScript(t)
+	s.begin("required")
+	who := s.invite("patient")
+	s.consent(-1, who)
+	conn := s.join(0, who, "patient")
+	a := s.audio(who, conn, 1)
+	a.ppm = 300
+	a.start(1)
+	a.play(1, 31, "started")
+	before := a.rtp(sec(31))
+	s.addAt(sec(35)+a.delay+sec(0.15), who, discontinuity(a.id, before, before+960, 4014))
+	a.born += 4 * time.Second // from here on the same RTP times are captured 4 s later
+	a.play(35, 44, "discontinuity")
+	s.leave(45, who, conn, "left")
+	clips := s.build().Participants[0].Tracks[0].Clips
+	if len(clips) != 2 {
+		t.Fatalf("%d clips, want 2", len(clips))
+	}
+	if m := s.misfit(s.build()); m.place > time.Millisecond {
+		t.Errorf("a clip is misplaced by %v", m.place)
+	}
+	if off := clips[1].Rate - s.truth[clips[1].Segment].rate; math.Abs(off) > 20e-6 {
+		t.Errorf("the second clip is played %.0f ppm off the rate of its clock", off*1e6)
 	}
 }
 

@@ -24,7 +24,7 @@ type fit struct {
 	slope  float64 // relative deviation from the nominal rate
 	spread float64 // ns: how well the anchors agree
 	report bool    // at least one sender report is among them
-	sloped bool    // there were anchors enough for a slope; else it is 0 because nothing is known of it
+	sloped bool    // there were anchors enough for a slope; else it is what was assumed
 	wild   bool    // the anchors go by a rate that no clock has: their NTP or RTP times drift or were set
 }
 
@@ -42,9 +42,9 @@ const (
 // fitLine fits the timed points of ps (in order of arrival) and returns those of them that lie on the line. ok is false
 // when there are none.
 //
-// Few or close anchors fix only the offset (their median); from four anchors over ten seconds on, the slope is a median
-// of slopes too. What then lies more than three median deviations off is dropped and the offset is taken again.
-func fitLine(ps []point, rate uint32) (f fit, kept []point, ok bool) {
+// Few or close anchors fix only the offset (their median), and the slope is the assumed one; from four anchors over ten
+// seconds on, it is a median of slopes. What then lies more than three median deviations off is dropped and the offset is taken again.
+func fitLine(ps []point, rate uint32, assumed float64) (f fit, kept []point, ok bool) {
 	var xs, ys []float64
 	for _, p := range ps {
 		if !p.timed {
@@ -61,6 +61,7 @@ func fitLine(ps []point, rate uint32) (f fit, kept []point, ok bool) {
 	if len(kept) == 0 {
 		return fit{}, nil, false
 	}
+	f.slope = assumed
 	if len(kept) >= minSlopeAnchors && extent(xs) >= minSlopeSpan {
 		slope := medianSlope(xs, ys)
 		f.slope, f.wild, f.sloped = clamp(slope, ppm500), math.Abs(slope) > wildSlope, true

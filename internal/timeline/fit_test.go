@@ -42,7 +42,7 @@ func TestFitLine(t *testing.T) {
 			for _, a := range tt.anchors {
 				ps = append(ps, point{rtp: int64(math.Round(a.at * rate)), ntp: line(a.at) + int64(a.off*1e6), timed: true})
 			}
-			f, kept, ok := fitLine(ps, rate)
+			f, kept, ok := fitLine(ps, rate, 0)
 			if !ok {
 				t.Fatal("no line")
 			}
@@ -56,7 +56,7 @@ func TestFitLine(t *testing.T) {
 			}
 		})
 	}
-	if _, _, ok := fitLine([]point{{rtp: 1, arrival: 2}}, rate); ok {
+	if _, _, ok := fitLine([]point{{rtp: 1, arrival: 2}}, rate, 0); ok {
 		t.Error("a line through points without NTP time")
 	}
 }

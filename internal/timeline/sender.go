@@ -375,7 +375,7 @@ type frame struct {
 
 func (s *sender) look(c *rtpClock, f frame) place {
 	p := s.byArrival(c, f)
-	if line, kept, ok := fitLine(oneSide(f.near, c.rate, f.arrival), c.rate); ok && !line.wild {
+	if line, kept, ok := fitLine(oneSide(f.near, c.rate, f.arrival), c.rate, c.slopeBefore(f.arrival)); ok && !line.wild {
 		if q, ok := s.byReports(c, line, kept, f); ok && q.start <= p.start+early && q.start >= p.start-late {
 			return q
 		}
