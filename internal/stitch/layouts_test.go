@@ -81,7 +81,7 @@ func TestWhoeverSpeaksHasTheStage(t *testing.T) {
 		t.Errorf("on the stage: %v, want %v", got, want)
 	}
 	archive.shows(45, "Bert, small", 1152, 330, blue)
-	archive.shows(45, "Bert again, blurred, beside him", 1050, 330, darkBlue)
+	archive.shows(45, "Bert again, blurred, beside him", 1050, 280, darkBlue)
 	archive.shows(45, "Carl, small", 1152, 490, green)
 	archive.shows(45, "above the stage", 640, 40, empty)
 	archive.shows(135, "Anna, small", 1152, 300, red)
