@@ -382,6 +382,11 @@ func TestMessagesAreThoseOfTheProtocol(t *testing.T) {
 
 	s := newServer(t)
 	p := s.join("a", Options{Media: made(t, short(0))})
+	await(t, "the participant tells of an address of its own", func() bool { // two that are on one machine may be connected before
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.said["candidate"] != nil
+	})
 	if err := p.Mute(t.Context(), media.Microphone, true); err != nil {
 		t.Fatal(err)
 	}
