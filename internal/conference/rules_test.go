@@ -26,9 +26,9 @@ func TestEveryPhaseOfConnectingHasItsDeadline(t *testing.T) {
 		code  string
 	}{
 		{"nothing was offered", deadlines{}, at(1000), true, "", ""},
-		{"ICE has half a minute", deadlines{opened: noon}, at(30), true, "", ""},
-		{"ICE takes longer", deadlines{opened: noon}, at(31), true, events.PhaseICE, "ICE-TIMEOUT"},
-		{"keys take longer than ten seconds", deadlines{opened: noon, ice: at(1)}, at(12), true, events.PhaseDTLS, "DTLS-FAIL"},
+		{"ICE has twelve seconds", deadlines{opened: noon}, at(12), true, "", ""},
+		{"ICE takes longer", deadlines{opened: noon}, at(13), true, events.PhaseICE, "ICE-TIMEOUT"},
+		{"keys take longer than ten seconds", deadlines{opened: noon, ice: at(1)}, at(12), true, events.PhaseDTLS, "DTLS-TIMEOUT"},
 		{"no first packet within ten seconds", deadlines{opened: noon, ice: at(1), keys: at(2)}, at(13), true, events.PhaseMedia, "MEDIA-TIMEOUT"},
 		{"who sends nothing has no first packet", deadlines{opened: noon, ice: at(1), keys: at(2)}, at(13), false, "", ""},
 		{"everything came in time", deadlines{opened: noon, ice: at(1), keys: at(2), media: at(3)}, at(1000), true, "", ""},
