@@ -191,6 +191,7 @@ func TestManyStitchersMakeOneArchive(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts many processes")
 	}
+	t.Parallel() // most of the time one processor is enough
 	kills := 3
 	if os.Getenv("STITCH_KILLS") != "" {
 		_, _ = fmt.Sscan(os.Getenv("STITCH_KILLS"), &kills)

@@ -28,6 +28,7 @@ func TestAChunkPlannedDuringTheCallIsTheOneAfterwards(t *testing.T) {
 	if testing.Short() {
 		t.Skip("encodes half a minute")
 	}
+	t.Parallel() // most of the time one processor is enough
 	face := camera(t, "red", "160x90", 10, 300)
 	face.reason = "rotation"
 	w := newWorld(t)

@@ -29,7 +29,7 @@ import (
 //
 // Victims of several cases sit in one consultation, so that the test also shows that none of them harms another one.
 //
-// What is planned is compared for all of them each time, which takes a moment; rendered is one of four. STITCH_HOSTILE=all
+// What is planned is compared for all of them each time, which takes a moment; rendered is one of eight. STITCH_HOSTILE=all
 // renders all, STITCH_HOSTILE=alone each in a consultation of its own; both add what takes minutes.
 
 // hostileEnv is the variable that asks for the long forms.
@@ -190,7 +190,7 @@ func TestHostileRecordings(t *testing.T) {
 	if testing.Short() {
 		t.Skip("makes many archives")
 	}
-	seats, each := 8, 4 // beside the witness: a grid of nine
+	seats, each := 8, 8 // beside the witness: a grid of nine
 	switch os.Getenv(hostileEnv) {
 	case "all":
 		each = 1

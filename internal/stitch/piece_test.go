@@ -173,8 +173,19 @@ func (w *world) ordersOf(worker *Worker, version int) []*order {
 func TestWhatAChunkIsCalled(t *testing.T) {
 	w := pair(t)
 	worker := w.worker(ffmpeg.Config{}, nil)
-	chunk := func() *recipe { return w.ordersOf(worker, 1)[2].recipe } // behind the sound and a voice
 	w.adorned(3000)
+	made := w.ordersOf(worker, 1)[2] // behind the sound and a voice
+	packed, err := made.recipe.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunk := func() *recipe {
+		r, err := decodeRecipe(bytes.NewReader(packed), made.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
 	name := func(r *recipe) string {
 		key, err := r.digest()
 		if err != nil {
