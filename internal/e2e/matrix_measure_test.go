@@ -244,13 +244,23 @@ func (r *recordOf) judgeGaps(v *verdict, tr *trial, who timeline.Participant, ho
 			from, to := since(g.StartNS), since(g.EndNS)
 			if slices.ContainsFunc(holes, func(h simpeer.Hole) bool {
 				return h.Explains(track.Kind, from, to, g.Cause)
-			}) {
+			}) || underWay(tr.plan.Network, who, track.Kind, g) {
 				v.explained++
 				continue
 			}
 			v.unexplained = append(v.unexplained, fmt.Sprintf("gap %s of %s from %.3f to %.3f", g.Cause, track.Kind, from.Seconds(), to.Seconds()))
 		}
 	}
+}
+
+// underWay says whether a gap is what had been sent when somebody left: that is heard of at once, and media take longer.
+func underWay(n simpeer.Network, who timeline.Participant, k media.Kind, g timeline.Gap) bool {
+	takes := n.VideoDelay
+	if k == media.Audio {
+		takes = n.AudioDelay
+	}
+	leaves := slices.ContainsFunc(who.Present, func(p timeline.Interval) bool { return p.EndNS == g.EndNS })
+	return leaves && g.Cause == timeline.Loss && time.Duration(g.EndNS-g.StartNS) <= takes+50*time.Millisecond
 }
 
 // gapTime is how much of a hole is a gap with one of its causes, or a stretch in which no track is there to have one.
