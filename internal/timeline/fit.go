@@ -2,6 +2,7 @@ package timeline
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -65,6 +66,8 @@ func fitLine(ps []point, rate uint32, assumed float64) (f fit, kept []point, ok 
 	if len(kept) >= minSlopeAnchors && extent(xs) >= minSlopeSpan {
 		slope := medianSlope(xs, ys)
 		f.slope, f.wild, f.sloped = clamp(slope, ppm500), math.Abs(slope) > wildSlope, true
+	} else if slope, ok := hint(xs, ys); ok {
+		f.slope += mul(hintWeight(xs), slope-f.slope)
 	}
 	f.offset = median(residuals(xs, ys, f.slope, 0))
 	limit := max(3*median(absolute(residuals(xs, ys, f.slope, f.offset))), outlierFloor)
@@ -82,6 +85,40 @@ func fitLine(ps []point, rate uint32, assumed float64) (f fit, kept []point, ok 
 		f.report = f.report || p.report
 	}
 	return f, kept, true
+}
+
+// What hint goes by: how far the rates of clocks lie from nominal, and how exact a report is (both one sigma, guessed
+// from what browsers and phones have shown), and how well three must agree.
+const (
+	usualSlope   = 100e-6
+	reportNoise  = 0.5 * float64(time.Millisecond)
+	hintAnchors  = 3
+	hintAgreeing = 0.5 * float64(time.Millisecond)
+)
+
+// hint is the slope of anchors that are too few or too close to be sure of one, when they lie on one line that a clock can
+// have.
+func hint(xs, ys []float64) (slope float64, ok bool) {
+	if len(xs) < hintAnchors {
+		return 0, false
+	}
+	slope = medianSlope(xs, ys)
+	rs := residuals(xs, ys, slope, 0)
+	return slope, math.Abs(slope) <= ppm500 && slices.Max(rs)-slices.Min(rs) <= hintAgreeing
+}
+
+// hintWeight is how much of a hint is believed: the least-squares estimate that knows beforehand how far clocks lie from
+// their nominal rate (ridge regression), for anchors at these xs.
+func hintWeight(xs []float64) float64 {
+	mean, spread := 0.0, 0.0
+	for _, x := range xs {
+		mean += x / float64(len(xs))
+	}
+	for _, x := range xs {
+		spread += mul(x-mean, x-mean)
+	}
+	prior := mul(usualSlope, usualSlope)
+	return prior / (prior + mul(reportNoise, reportNoise)/spread)
 }
 
 const (

@@ -89,3 +89,32 @@ func TestUnder(t *testing.T) {
 		t.Errorf("samples close together have a slope: %+v", e)
 	}
 }
+
+// TestAHintOfASlope: few reports over a short time say something of a rate when they agree, and nothing when they do not.
+func TestAHintOfASlope(t *testing.T) {
+	const rate = 48000
+	at := func(off ...float64) []point { // ms, one every four seconds
+		var ps []point
+		for i, ms := range off {
+			ps = append(ps, point{rtp: int64(4*i) * rate, ntp: int64(4*i)*1e9 + int64(ms*1e6), arrival: int64(4*i) * 1e9, timed: true, report: true})
+		}
+		return ps
+	}
+	for _, tt := range []struct {
+		name     string
+		ps       []point
+		from, to float64 // ppm
+	}{
+		{"three on a line of 150 ppm are believed by half", at(0, 0.6, 1.2), 60, 110},
+		{"two say nothing", at(0, 0.6), 0, 0},
+		{"three of which one is wild say nothing", at(9.5, 0.6, 1.2), 0, 0},
+		{"a line that no clock has says nothing", at(0, 4, 8), 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f, _, ok := fitLine(tt.ps, rate, 0)
+			if got := f.slope * 1e6; !ok || got < tt.from || got > tt.to || f.sloped {
+				t.Errorf("slope %.1f ppm (sure: %v), want %v to %v and not sure", got, f.sloped, tt.from, tt.to)
+			}
+		})
+	}
+}
