@@ -25,7 +25,7 @@ type fit struct {
 	slope  float64 // relative deviation from the nominal rate
 	spread float64 // ns: how well the anchors agree
 	report bool    // at least one sender report is among them
-	sloped bool    // there were anchors enough for a slope; else it is what was assumed
+	sloped bool    // there were anchors enough for a slope; else it is what was assumed, moved by a hint
 	wild   bool    // the anchors go by a rate that no clock has: their NTP or RTP times drift or were set
 }
 
@@ -43,8 +43,9 @@ const (
 // fitLine fits the timed points of ps (in order of arrival) and returns those of them that lie on the line. ok is false
 // when there are none.
 //
-// Few or close anchors fix only the offset (their median), and the slope is the assumed one; from four anchors over ten
-// seconds on, it is a median of slopes. What then lies more than three median deviations off is dropped and the offset is taken again.
+// Few or close anchors fix only the offset (their median), and the slope is the assumed one, moved toward what they hint at;
+// from four anchors over ten seconds on, it is a median of slopes. What then lies more than three median deviations off is
+// dropped and the offset is taken again.
 func fitLine(ps []point, rate uint32, assumed float64) (f fit, kept []point, ok bool) {
 	var xs, ys []float64
 	for _, p := range ps {
