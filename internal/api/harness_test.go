@@ -48,28 +48,10 @@ type house struct {
 	queue     *jobs.Queue
 	projector *store.Projector
 	directory *directory.Directory
-	logged    *safeBuffer
+	logged    *testenv.Buffer
 
 	mu  sync.Mutex // guards ago
 	ago time.Duration
-}
-
-// safeBuffer takes the log of several goroutines.
-type safeBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *safeBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // now is the clock of the house; later moves it.
@@ -87,7 +69,7 @@ func (h *house) later(d time.Duration) {
 
 func newHouse(t testing.TB, change ...func(*Config)) *house {
 	t.Helper()
-	h := &house{TB: t, logged: &safeBuffer{}}
+	h := &house{TB: t, logged: &testenv.Buffer{}}
 	logger := slog.New(slog.NewTextHandler(h.logged, nil))
 	must := func(err error) {
 		t.Helper()

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -34,28 +33,10 @@ type bench struct {
 	endpoints *Endpoints
 	box       Box
 	rules     Rules
-	logged    *buffer
+	logged    *testenv.Buffer
 
 	mu  sync.Mutex // guards ago
 	ago time.Duration
-}
-
-// buffer takes the log of several goroutines.
-type buffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func newBench(t testing.TB) *bench {
@@ -65,7 +46,7 @@ func newBench(t testing.TB) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	b := &bench{TB: t, pool: pool, log: logtest.NewMemory(), logged: &buffer{}}
+	b := &bench{TB: t, pool: pool, log: logtest.NewMemory(), logged: &testenv.Buffer{}}
 	if b.rules, err = ParseRules("127.0.0.1, ::1"); err != nil {
 		t.Fatal(err)
 	}
