@@ -37,6 +37,7 @@ func recorded(t *testing.T) *meeting {
 	patient.publish()
 	doctor.sees(m.people[0], "yes", limit)
 	doctor.sees(m.people[1], "yes", limit)
+	m.records(4)
 	m.wish(consultation.Pause{Reason: "private"})
 	sealed := 0
 	await(m, "the files before the pause", func(_ events.Stored, e events.SegmentSealed) bool {

@@ -3,35 +3,64 @@ package testenv
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 )
 
-// FreePort returns a number that is free for TCP and for UDP on all interfaces at this moment. Nobody holds it: use it
-// soon, and only for programs that cannot be told to listen on port 0.
+// The numbers that FreePort gives: below those that Linux gives out itself for port 0 (32768 and up), or the next socket
+// of any program could take one between its choice and its use.
+const firstPort, lastPort = 12000, 31999
+
+// FreePort returns a number that nobody uses for TCP or for UDP on any interface, and that no other test of this machine
+// is given until t ends. It is for programs that cannot be told to listen on port 0, or that come back on the same number.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	var last error
-	for range 20 {
-		port, err := freePort()
-		if err == nil {
+	for range 200 {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		release, err := reserve(port)
+		if err != nil {
+			last = err
+			continue
+		}
+		if last = tryPort(port); last == nil {
+			t.Cleanup(release)
 			return port
 		}
-		last = err
+		release()
 	}
 	t.Fatalf("find a free port: %v", last)
 	return 0
 }
 
-func freePort() (int, error) {
-	tcp, err := net.Listen("tcp", ":0")
+// reserve keeps a number for this process by a locked file, and fails if another process, or another test of this one, has
+// it. Nobody removes the file: a lock on a removed file would keep nobody away.
+func reserve(port int) (func(), error) {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("consilium-port-%d", port))
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
-		return 0, err
+		return nil, fmt.Errorf("reserve port %d: %w", port, err)
 	}
-	port := tcp.Addr().(*net.TCPAddr).Port
-	udp, err := net.ListenPacket("udp", fmt.Sprintf(":%d", port))
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("reserve port %d: %w", port, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+func tryPort(port int) error {
+	at := fmt.Sprintf(":%d", port)
+	tcp, err := net.Listen("tcp", at)
 	if err != nil {
-		return 0, errors.Join(err, tcp.Close())
+		return err
 	}
-	return port, errors.Join(tcp.Close(), udp.Close())
+	udp, err := net.ListenPacket("udp", at)
+	if err != nil {
+		return errors.Join(err, tcp.Close())
+	}
+	return errors.Join(tcp.Close(), udp.Close())
 }

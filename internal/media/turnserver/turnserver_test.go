@@ -20,12 +20,13 @@ const own, alias, stranger = "127.0.0.1", "203.0.113.10", "127.0.0.2"
 
 // lab is a TURN server with a media port that answers whatever comes, behind it.
 type lab struct {
-	t      *testing.T
-	server *Server
-	media  *net.UDPConn
-	at     string // UDP and TCP
-	heard  atomic.Int64
-	now    atomic.Bool // the credential's time is over
+	t       *testing.T
+	server  *Server
+	media   *net.UDPConn
+	foreign *net.UDPConn // the stranger's, on the same port
+	at      string       // UDP and TCP
+	heard   atomic.Int64
+	now     atomic.Bool // the credential's time is over
 }
 
 func newLab(t *testing.T) *lab {
@@ -33,10 +34,7 @@ func newLab(t *testing.T) *lab {
 	check := test.CheckRoutines(t)
 	t.Cleanup(check)
 	l := &lab{t: t}
-	var err error
-	if l.media, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(own)}); err != nil {
-		t.Fatal(err)
-	}
+	l.media, l.foreign = listenTwice(t)
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
@@ -50,16 +48,10 @@ func newLab(t *testing.T) *lab {
 			_, _ = l.media.WriteToUDP(buf[:n], from)
 		}
 	}()
-	socket, err := net.ListenPacket("udp4", own+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { l.foreign.Close(); l.media.Close(); <-answered })
+	socket, listener := listenBoth(t)
 	l.at = socket.LocalAddr().String()
-	listener, err := net.Listen("tcp4", l.at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.server, err = New(Config{
+	server, err := New(Config{
 		Sockets: []net.PacketConn{socket}, Listener: listener, Peers: []netip.AddrPort{l.mediaAddr()},
 		Aliases: []netip.Addr{netip.MustParseAddr(alias)}, PerParticipant: 3,
 		Check: func(username string) (string, string, bool, error) {
@@ -73,14 +65,56 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.server = server
 	t.Cleanup(func() {
 		if err := l.server.Close(); err != nil {
 			t.Error(err)
 		}
-		l.media.Close()
-		<-answered
 	})
 	return l
+}
+
+// The kernel promises nothing of a free number's second use, so both of the following may take some tries.
+const tries = 50
+
+// listenBoth opens one number for UDP and TCP.
+func listenBoth(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var last error
+	for range tries {
+		listener, err := net.Listen("tcp4", own+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		socket, err := net.ListenPacket("udp4", listener.Addr().String())
+		if err == nil {
+			return socket, listener
+		}
+		last = err
+		listener.Close()
+	}
+	t.Fatal(last)
+	return nil, nil
+}
+
+// listenTwice opens one number for UDP on the own address and on the stranger's.
+func listenTwice(t *testing.T) (media, foreign *net.UDPConn) {
+	t.Helper()
+	var last error
+	for range tries {
+		media, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(own)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		foreign, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(stranger), Port: media.LocalAddr().(*net.UDPAddr).Port})
+		if err == nil {
+			return media, foreign
+		}
+		last = err
+		media.Close()
+	}
+	t.Fatal(last)
+	return nil, nil
 }
 
 func (l *lab) mediaAddr() netip.AddrPort { return l.media.LocalAddr().(*net.UDPAddr).AddrPort() }
@@ -173,11 +207,6 @@ func TestRelayReachesNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	foreign, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(stranger), Port: int(port)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer foreign.Close()
 	wrong := other.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 
 	relayed := l.allocate(l.client("udp", "ann", "password of ann"))
@@ -232,7 +261,7 @@ func TestRelayReachesNothingElse(t *testing.T) {
 	if err := echo(relayed, l.mediaAddr()); err != nil {
 		t.Fatal(err)
 	}
-	for name, socket := range map[string]*net.UDPConn{"the other port": other, "the other address": foreign} {
+	for name, socket := range map[string]*net.UDPConn{"the other port": other, "the other address": l.foreign} {
 		if err := socket.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}
