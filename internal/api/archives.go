@@ -29,9 +29,12 @@ type archiveSummary struct {
 	State       string  `json:"state" enum:"queued,rendering,ready,failed"`
 	Progress    float64 `json:"progress" doc:"0 to 1"`
 	Stage       string  `json:"stage,omitempty" doc:"What is being done while it is rendered."`
+	LeftMS      int64   `json:"leftMs,omitempty" doc:"Estimate of the time until it is ready; missing: not known."`
 	DurationMS  int64   `json:"durationMs"`
 	Profile     string  `json:"profile"`
 	Layout      string  `json:"layout"`
+	Stamp       bool    `json:"stamp" doc:"Date and time of day stand in the picture."`
+	Voices      bool    `json:"voices" doc:"The sound of each participant also lies in a file of its own."`
 	VideoURL    string  `json:"videoUrl" doc:"Empty until it is ready."`
 	ManifestURL string  `json:"manifestUrl" doc:"Empty until it is ready."`
 	Bytes       int64   `json:"bytes,omitempty"`
@@ -44,19 +47,20 @@ type archiveSummary struct {
 func (s *Server) summariseArchive(ctx context.Context, id string, a store.Archive) archiveSummary {
 	out := archiveSummary{
 		Version: a.Version, State: a.State, Profile: a.Profile, Layout: a.Layout, DurationMS: a.Duration.Milliseconds(), Bytes: a.Bytes,
-		Code: a.Code,
+		Code: a.Code, Stamp: a.Stamp, Voices: a.Voices,
 	}
 	base := fmt.Sprintf("%s/consultations/%s/archives/%d/", prefix, id, a.Version)
 	switch a.State {
 	case store.ArchiveReady:
 		out.Progress, out.VideoURL, out.ManifestURL = 1, base+"archive.mp4", base+"manifest.json"
+		out.Unverified = a.Unverified
 	case store.ArchiveQueued, store.ArchiveRendering:
 		p, ok, err := s.deps.Jobs.Progress(ctx, id, a.Version)
 		if err != nil {
 			s.deps.Logger.Warn("progress is not known", "error", err)
 		}
 		if ok && p.Total > 0 {
-			out.Progress, out.Stage = min(1, float64(p.Done)/float64(p.Total)), p.Stage
+			out.Progress, out.Stage, out.LeftMS = min(1, float64(p.Done)/float64(p.Total)), p.Stage, p.LeftMS
 		}
 	}
 	return out
@@ -75,15 +79,7 @@ func (s *Server) archives(ctx context.Context, in *struct {
 	}
 	out := &struct{ Body []archiveSummary }{Body: []archiveSummary{}}
 	for _, a := range versions {
-		one := s.summariseArchive(ctx, in.ID, a)
-		if a.State == store.ArchiveReady {
-			rendered, err := s.rendered(ctx, in.ID, a.Version)
-			if err != nil {
-				return nil, s.fail(err)
-			}
-			one.Unverified = rendered.Unverified
-		}
-		out.Body = append(out.Body, one)
+		out.Body = append(out.Body, s.summariseArchive(ctx, in.ID, a))
 	}
 	return out, nil
 }

@@ -34,7 +34,7 @@ func describeChanges() *huma.Operation {
 	return &huma.Operation{
 		OperationID: "follow-changes", Method: http.MethodGet, Path: changesPath, Security: bearerOnly, Extensions: needs(auth.ListConsultations),
 		Summary: "Consultations as they change (server-sent events)",
-		Description: "event: consultation, data: as in the list. event: progress, data: {id, version, progress, stage}. " +
+		Description: "event: consultation, data: as in the list. event: progress, data: {id, version, progress, stage, leftMs}. " +
 			"event: reset: more has changed than can be told, read the list again. id: where Last-Event-ID goes on. " +
 			"A stream begins with what is true now and tells what changes from then on.",
 		Parameters: []*huma.Param{{Name: "Last-Event-ID", In: "header", Schema: &huma.Schema{Type: "string"}}},
@@ -86,6 +86,7 @@ type progressTold struct {
 	Version  int     `json:"version"`
 	Progress float64 `json:"progress"`
 	Stage    string  `json:"stage,omitempty"`
+	LeftMS   int64   `json:"leftMs,omitempty"` // estimate; missing: not known
 }
 
 // changes follows the read model until the client goes, its token expires or the server stops.
@@ -199,7 +200,7 @@ func (s *Server) followProgress(ctx context.Context, who caller, st *stream) {
 		if p.Total <= 0 || !who.Can(auth.ListConsultations, p.Consultation, "") || tooSoon(last, p) {
 			continue
 		}
-		told := progressTold{ID: p.Consultation, Version: p.Version, Progress: min(1, float64(p.Done)/float64(p.Total)), Stage: p.Stage}
+		told := progressTold{ID: p.Consultation, Version: p.Version, Progress: min(1, float64(p.Done)/float64(p.Total)), Stage: p.Stage, LeftMS: p.LeftMS}
 		if st.tell("progress", "", told) != nil {
 			return
 		}

@@ -54,8 +54,13 @@ func TestVoicesAreServedAndTheUnverifiedIsNamed(t *testing.T) {
 		h.want(404, service, "GET", path+"/2/"+file, nil)
 	}
 	h.want(403, h.role(auth.RoleAdmin), "GET", path+"/2/"+voice, nil)
-	if got := string(h.want(200, service, "GET", path, nil).Body); !strings.Contains(got, `"unverified":["times"]`) || strings.Count(got, "unverified") != 1 {
+	got := string(h.want(200, service, "GET", path, nil).Body)
+	if !strings.Contains(got, `"unverified":["times"]`) || strings.Count(got, "unverified") != 1 ||
+		!strings.Contains(got, `"layout":"speaker","stamp":true,"voices":true`) {
 		t.Errorf("got %s", got)
+	}
+	if got := string(h.want(200, service, "GET", "/consultations/"+id, nil).Body); !strings.Contains(got, `"unverified":["times"]`) {
+		t.Errorf("the list does not know that a check was not made: %s", got)
 	}
 	var other struct{ ID string }
 	h.into(&other, service, "POST", "/consultations", map[string]any{"title": "Second opinion", "layout": "speaker"})

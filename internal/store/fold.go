@@ -13,7 +13,7 @@ import (
 
 // projection is the version of the rules in this file. Whoever changes what rows come out of which events raises it: the
 // next start rebuilds the read model.
-const projection = 3
+const projection = 4
 
 // States of an archive.
 const (
@@ -82,6 +82,8 @@ type foldedArchive struct {
 	SHA256         string
 	ManifestSHA256 string
 	DurationMS     int64
+	Stamp, Voices  bool
+	Unverified     []string
 
 	changed bool
 }
@@ -208,6 +210,7 @@ func (f *folded) applyArchive(e events.Stored, at time.Time) bool {
 			f.Archives[int64(ev.Version)] = &foldedArchive{
 				Version: int64(ev.Version), State: ArchiveQueued, ThroughSeq: clamp(ev.ThroughSeq),
 				Layout: plain(ev.Layout), Profile: plain(ev.Profile), RequestedAt: at, changed: true,
+				Stamp: ev.Stamp, Voices: ev.Voices, Unverified: []string{},
 			}
 		}
 	case events.ArchiveStarted:
@@ -223,6 +226,9 @@ func (f *folded) applyArchive(e events.Stored, at time.Time) bool {
 			a.State, a.Code, a.FinishedAt = ArchiveReady, "", &at
 			a.Key, a.Bytes, a.DurationMS = plain(ev.Key), max(0, ev.Bytes), max(0, ev.DurationMS)
 			a.SHA256, a.ManifestSHA256 = plain(ev.SHA256), plain(ev.ManifestSHA256)
+			for _, check := range ev.Unverified {
+				a.Unverified = append(a.Unverified, plain(check))
+			}
 		})
 		f.archived()
 	default:

@@ -151,6 +151,9 @@ type Archive struct {
 	Key         string
 	Bytes       int64
 	Duration    time.Duration
+	Stamp       bool     // the wall clock stands in the picture
+	Voices      bool     // each participant's sound lies in a file of its own
+	Unverified  []string // of a ready one: codes of the checks that were not made
 }
 
 // Page is one page of a list, newest first.
@@ -179,7 +182,8 @@ const (
 		coalesce(d.time_zone, 'UTC'), c.paused, c.scheduled_at, c.started_at, c.ended_at, c.end_reason, c.completed_at,
 		c.participants, c.present, c.segments_stored, c.pending, c.missing, c.bytes, c.seq, c.problems, c.consents,
 		c.expected_ms * 1000000, c.recorded_ms * 1000000, c.held_at,
-		a.version, a.state, a.code, a.layout, a.profile, a.requested_at, a.started_at, a.finished_at, a.key, a.bytes, a.duration_ms`
+		a.version, a.state, a.code, a.layout, a.profile, a.requested_at, a.started_at, a.finished_at, a.key, a.bytes, a.duration_ms,
+		a.stamp, a.voices, a.unverified`
 	listJoins = `
 	left join directory.consultations d on d.id = c.id
 	left join lateral (
@@ -340,6 +344,7 @@ func scanListed(row pgx.CollectableRow) (listed, error) {
 		version, bytes, durationMS        *int64
 		state, code, layout, profile, key *string
 		requestedAt                       *time.Time
+		stamp, voices                     *bool
 		a                                 Archive
 	)
 	c := &l.Consultation
@@ -347,12 +352,13 @@ func scanListed(row pgx.CollectableRow) (listed, error) {
 		&c.TimeZone, &c.Paused, &c.ScheduledAt, &c.StartedAt, &c.EndedAt, &c.EndReason, &c.CompletedAt,
 		&c.Participants, &c.Present, &c.SegmentsStored, &c.SegmentsPending, &c.SegmentsMissing, &c.Bytes, &c.Seq, &c.Problems, &c.Consents,
 		&c.Expected, &c.Recorded, &l.heldAt,
-		&version, &state, &code, &layout, &profile, &requestedAt, &a.StartedAt, &a.FinishedAt, &key, &bytes, &durationMS)
+		&version, &state, &code, &layout, &profile, &requestedAt, &a.StartedAt, &a.FinishedAt, &key, &bytes, &durationMS, &stamp, &voices, &a.Unverified)
 	if err != nil || version == nil {
 		return l, err
 	}
 	a.Version, a.State, a.Code, a.Layout, a.Profile = int(*version), *state, *code, *layout, *profile
 	a.RequestedAt, a.Key, a.Bytes, a.Duration = *requestedAt, *key, *bytes, time.Duration(*durationMS)*time.Millisecond
+	a.Stamp, a.Voices = *stamp, *voices
 	c.Archive = &a
 	return l, nil
 }
@@ -366,7 +372,8 @@ const (
 		where p.consultation = any($1)
 		order by p.invited_at, p.id`
 	selectArchives = `
-		select version, state, code, layout, profile, requested_at, started_at, finished_at, key, bytes, duration_ms * 1000000
+		select version, state, code, layout, profile, requested_at, started_at, finished_at, key, bytes, duration_ms * 1000000,
+			stamp, voices, unverified
 		from readmodel.archives where consultation = $1 order by version`
 )
 

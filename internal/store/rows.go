@@ -21,7 +21,7 @@ const (
 		from readmodel.participants where consultation = any($1)`
 	loadArchives = `
 		select consultation::text, version, state, code, through_seq, layout, profile, requested_at, started_at, finished_at,
-			key, bytes, sha256, manifest_sha256, duration_ms
+			key, bytes, sha256, manifest_sha256, duration_ms, stamp, voices, unverified
 		from readmodel.archives where consultation = any($1)`
 
 	saveConsultation = `
@@ -46,12 +46,12 @@ const (
 			left_reason = excluded.left_reason`
 	saveArchive = `
 		insert into readmodel.archives (consultation, version, state, code, through_seq, layout, profile, requested_at,
-			started_at, finished_at, key, bytes, sha256, manifest_sha256, duration_ms)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+			started_at, finished_at, key, bytes, sha256, manifest_sha256, duration_ms, stamp, voices, unverified)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		on conflict (consultation, version) do update set state = excluded.state, code = excluded.code,
 			started_at = excluded.started_at, finished_at = excluded.finished_at, key = excluded.key,
 			bytes = excluded.bytes, sha256 = excluded.sha256, manifest_sha256 = excluded.manifest_sha256,
-			duration_ms = excluded.duration_ms`
+			duration_ms = excluded.duration_ms, unverified = excluded.unverified`
 )
 
 // load reads the rows of the consultations ids back, and of their parts those that a batch mentions; what has no row yet
@@ -92,7 +92,7 @@ func load(ctx context.Context, tx pgx.Tx, ids []string, m *mentions) (map[string
 			var of string
 			a := &foldedArchive{}
 			err := rows.Scan(&of, &a.Version, &a.State, &a.Code, &a.ThroughSeq, &a.Layout, &a.Profile, &a.RequestedAt,
-				&a.StartedAt, &a.FinishedAt, &a.Key, &a.Bytes, &a.SHA256, &a.ManifestSHA256, &a.DurationMS)
+				&a.StartedAt, &a.FinishedAt, &a.Key, &a.Bytes, &a.SHA256, &a.ManifestSHA256, &a.DurationMS, &a.Stamp, &a.Voices, &a.Unverified)
 			if err == nil {
 				all[of].Archives[a.Version] = a
 			}
@@ -133,7 +133,7 @@ func save(ctx context.Context, tx pgx.Tx, all map[string]*folded) error {
 		for _, a := range f.Archives {
 			if a.changed {
 				batch.Queue(saveArchive, f.ID, a.Version, a.State, a.Code, a.ThroughSeq, a.Layout, a.Profile, a.RequestedAt,
-					a.StartedAt, a.FinishedAt, a.Key, a.Bytes, a.SHA256, a.ManifestSHA256, a.DurationMS)
+					a.StartedAt, a.FinishedAt, a.Key, a.Bytes, a.SHA256, a.ManifestSHA256, a.DurationMS, a.Stamp, a.Voices, a.Unverified)
 			}
 		}
 	}

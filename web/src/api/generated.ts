@@ -51,6 +51,8 @@ export interface ArchiveSummary {
   code?: string;
   durationMs: number;
   layout: string;
+  /** Estimate of the time until it is ready; missing: not known. */
+  leftMs?: number;
   /** Empty until it is ready. */
   manifestUrl: string;
   profile: string;
@@ -58,12 +60,16 @@ export interface ArchiveSummary {
   progress: number;
   /** What is being done while it is rendered. */
   stage?: string;
+  /** Date and time of day stand in the picture. */
+  stamp: boolean;
   state: "queued" | "rendering" | "ready" | "failed";
   /** Of a ready one: the checks that could not be made. What was found wrong fails it instead. */
   unverified?: string[];
   version: number;
   /** Empty until it is ready. */
   videoUrl: string;
+  /** The sound of each participant also lies in a file of its own. */
+  voices: boolean;
 }
 
 export interface ChangeWebhookRequest {
