@@ -118,16 +118,3 @@ func insideOf(cmd *exec.Cmd, dir string) (*os.File, error) {
 	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", f.Fd())
 	return f, nil
 }
-
-func killGroup(p *os.Process) error {
-	err := syscall.Kill(-p.Pid, syscall.SIGKILL)
-	if errors.Is(err, syscall.ESRCH) {
-		return os.ErrProcessDone
-	}
-	return err
-}
-
-func (t *Tool) lowerPriority(p *os.Process) {
-	// A process that has ended meanwhile needs no priority.
-	_ = syscall.Setpriority(syscall.PRIO_PGRP, p.Pid, t.cfg.Nice)
-}

@@ -4,7 +4,6 @@ package ffmpeg
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -53,17 +52,4 @@ func (c *cage) attributes(*owner) *syscall.SysProcAttr {
 func insideOf(cmd *exec.Cmd, dir string) (*os.File, error) {
 	cmd.Dir = dir
 	return os.Open(dir)
-}
-
-func killGroup(p *os.Process) error {
-	err := syscall.Kill(-p.Pid, syscall.SIGKILL)
-	if errors.Is(err, syscall.ESRCH) {
-		return os.ErrProcessDone
-	}
-	return err
-}
-
-func (t *Tool) lowerPriority(p *os.Process) {
-	// A process that has ended meanwhile needs no priority.
-	_ = syscall.Setpriority(syscall.PRIO_PGRP, p.Pid, t.cfg.Nice)
 }

@@ -105,8 +105,14 @@ func newFolder() *inode {
 // errOutside says that a path is not below the folder.
 var errOutside = errors.New("outside")
 
-// resolve finds the folder that holds a path, and the path's last name in it. The name of the root itself is "".
-func (d *Disk) resolve(dir int, path string) (parent *inode, name, full string, err error) {
+// resolve finds the folder that holds a path, which is quoted as strace does it, and the path's last name in it. The name
+// of the root itself is "".
+func (d *Disk) resolve(dir int, quoted string) (parent *inode, name, full string, err error) {
+	raw, err := text(quoted)
+	if err != nil {
+		return nil, "", "", err
+	}
+	path := string(raw)
 	if !filepath.IsAbs(path) {
 		h := d.open[dir]
 		if h == nil {
@@ -132,8 +138,8 @@ func (d *Disk) resolve(dir int, path string) (parent *inode, name, full string, 
 	return at, parts[len(parts)-1], path, nil
 }
 
-func (d *Disk) find(dir int, path string) (*inode, string, error) {
-	parent, name, full, err := d.resolve(dir, path)
+func (d *Disk) find(dir int, quoted string) (*inode, string, error) {
+	parent, name, full, err := d.resolve(dir, quoted)
 	if err != nil || name == "" {
 		return parent, full, err
 	}

@@ -222,11 +222,7 @@ func (d *Disk) duplicate(h *handle, fd int) {
 
 func (d *Disk) openFile(dir int, quoted, flags string, fd int) error {
 	delete(d.open, fd)
-	raw, err := text(quoted)
-	if err != nil {
-		return err
-	}
-	parent, name, full, err := d.resolve(dir, string(raw))
+	parent, name, full, err := d.resolve(dir, quoted)
 	if err != nil {
 		return err
 	}
@@ -257,11 +253,7 @@ func (d *Disk) cut(n *inode, size int64) {
 }
 
 func (d *Disk) truncate(c Call) error {
-	raw, err := text(c.Args[0])
-	if err != nil {
-		return err
-	}
-	n, _, err := d.find(-1, string(raw))
+	n, _, err := d.find(-1, c.Args[0])
 	if err == nil {
 		d.cut(n, number(c.Args[1]))
 	}
@@ -282,11 +274,7 @@ func (d *Disk) allocate(h *handle, c Call) error {
 }
 
 func (d *Disk) makeFolder(dir int, quoted string) error {
-	raw, err := text(quoted)
-	if err != nil {
-		return err
-	}
-	parent, name, _, err := d.resolve(dir, string(raw))
+	parent, name, _, err := d.resolve(dir, quoted)
 	if err != nil {
 		return err
 	}
@@ -295,11 +283,7 @@ func (d *Disk) makeFolder(dir int, quoted string) error {
 }
 
 func (d *Disk) remove(dir int, quoted string) error {
-	raw, err := text(quoted)
-	if err != nil {
-		return err
-	}
-	parent, name, full, err := d.resolve(dir, string(raw))
+	parent, name, full, err := d.resolve(dir, quoted)
 	if err != nil {
 		return err
 	}
@@ -312,16 +296,8 @@ func (d *Disk) remove(dir int, quoted string) error {
 
 // move gives a file another name, or one more.
 func (d *Disk) move(fromDir int, from string, toDir int, to string, link bool) error {
-	oldRaw, err := text(from)
-	if err != nil {
-		return err
-	}
-	newRaw, err := text(to)
-	if err != nil {
-		return err
-	}
-	oldParent, oldName, oldFull, oldErr := d.resolve(fromDir, string(oldRaw))
-	newParent, newName, _, newErr := d.resolve(toDir, string(newRaw))
+	oldParent, oldName, oldFull, oldErr := d.resolve(fromDir, from)
+	newParent, newName, _, newErr := d.resolve(toDir, to)
 	if oldErr != nil || newErr != nil {
 		if errors.Is(oldErr, errOutside) != errors.Is(newErr, errOutside) {
 			return errors.New("a file that comes from elsewhere or goes there is not modelled")
@@ -345,11 +321,7 @@ func (d *Disk) symlink(c Call) error {
 	if c.Name == "symlinkat" {
 		dir, at = int(number(c.Args[1])), c.Args[2]
 	}
-	raw, err := text(at)
-	if err != nil {
-		return err
-	}
-	if _, _, _, err := d.resolve(dir, string(raw)); err != nil {
+	if _, _, _, err := d.resolve(dir, at); err != nil {
 		return err
 	}
 	return errors.New("symbolic links are not modelled")

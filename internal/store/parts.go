@@ -55,26 +55,12 @@ type parts struct {
 }
 
 type foldedConnection struct {
-	ID, Participant, Via, Browser, State string
-	LocalKind, RemoteKind, Transport     string
-	Restarts                             int64
-	TimeoutPhase, TimeoutCode            string
-	OpenedAt                             time.Time
-	ConnectedAt, ClosedAt                *time.Time
-	CloseReason                          string
-
+	Connection
 	changed bool // since it was read from the database, here and below
 }
 
 type foldedTrack struct {
-	ID, Participant, Connection, Kind, Source, Codec string
-	Muted                                            bool
-	Stalls                                           int64
-	StartedAt                                        time.Time
-	EndedAt                                          *time.Time
-	EndReason                                        string
-	ExpectedMS, RecordedMS                           int64
-
+	Track
 	changed bool
 }
 
@@ -201,9 +187,9 @@ func (f *folded) applyConnection(e events.Stored, at time.Time) {
 	switch ev := e.Event.(type) {
 	case events.ConnectionOpened:
 		if id := ident(ev.Connection); f.Connections[id] == nil {
-			f.Connections[id] = &foldedConnection{
-				ID: id, Participant: who, Via: plain(ev.Via), Browser: browser(ev.Browser), State: "new", OpenedAt: at, changed: true,
-			}
+			f.Connections[id] = &foldedConnection{Connection: Connection{
+				ID: id, Participant: who, Via: plain(ev.Via), Browser: browser(ev.Browser), State: "new", OpenedAt: at,
+			}, changed: true}
 		}
 	case events.ConnectionICEChanged:
 		change(ev.Connection, func(c *foldedConnection) {
@@ -247,10 +233,10 @@ func (f *folded) applyTrack(e events.Stored, at time.Time) {
 		if f.Tracks[id] != nil {
 			break
 		}
-		f.Tracks[id] = &foldedTrack{
+		f.Tracks[id] = &foldedTrack{Track: Track{
 			ID: id, Participant: who, Connection: plain(ev.Connection), Kind: plain(ev.Kind), Source: plain(ev.Source),
-			Codec: plain(ev.Codec), StartedAt: at, changed: true,
-		}
+			Codec: plain(ev.Codec), StartedAt: at,
+		}, changed: true}
 		f.begin(e.Seq, spanKey{LaneTrack, who, id}, trackOn, at)
 	case events.TrackMuted:
 		change(ev.Track, trackMuted, func(t *foldedTrack) { t.Muted = true })

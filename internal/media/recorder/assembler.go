@@ -148,9 +148,8 @@ func (a *assembler) inspect(payload []byte, fresh bool) (starts bool, bytes []by
 	}
 }
 
-// av1Unit puts the OBUs of a temporal unit together.
-func av1Unit(packets []*rtp.Packet) ([]byte, error) {
-	var d codecs.AV1Depacketizer
+// joined is what a depacketizer makes of the payloads of one access unit, one after the other.
+func joined(d interface{ Unmarshal([]byte) ([]byte, error) }, packets []*rtp.Packet) ([]byte, error) {
 	var unit []byte
 	for _, p := range packets {
 		b, err := d.Unmarshal(p.Payload)
@@ -158,6 +157,16 @@ func av1Unit(packets []*rtp.Packet) ([]byte, error) {
 			return nil, err
 		}
 		unit = append(unit, b...)
+	}
+	return unit, nil
+}
+
+// av1Unit puts the OBUs of a temporal unit together.
+func av1Unit(packets []*rtp.Packet) ([]byte, error) {
+	var d codecs.AV1Depacketizer
+	unit, err := joined(&d, packets)
+	if err != nil {
+		return nil, err
 	}
 	if d.Y || len(unit) == 0 { // the last OBU goes on in a packet behind the marker
 		return nil, errShort

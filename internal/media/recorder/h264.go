@@ -37,14 +37,9 @@ type h264Sets struct {
 // unit puts an access unit together as Annex B, with parameter sets before an IDR frame that has none; nil when it
 // holds no picture.
 func (h *h264Sets) unit(packets []*rtp.Packet) ([]byte, error) {
-	var d codecs.H264Packet
-	var unit []byte
-	for _, p := range packets {
-		b, err := d.Unmarshal(p.Payload)
-		if err != nil {
-			return nil, err
-		}
-		unit = append(unit, b...)
+	unit, err := joined(&codecs.H264Packet{}, packets)
+	if err != nil {
+		return nil, err
 	}
 	var picture, idr, sps bool
 	for nal := range bytes.SplitSeq(unit, startCode) {
