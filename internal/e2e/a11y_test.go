@@ -69,6 +69,7 @@ func TestThePagesAreForEverybody(t *testing.T) {
 	}{
 		{"axe finds nothing on the pages of guests", axeOnPagesOfGuests},
 		{"axe finds nothing on the pages of staff", axeOnPagesOfStaff},
+		{"paper holds every event and the digest of them", paperHoldsEveryEvent},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			s.In(t)

@@ -97,10 +97,19 @@ export async function refusalOf(url: string): Promise<Problem | undefined> {
   }
 }
 
-/** The stored events in order. `broken` counts lines that could not be read. */
-export async function getEvents(id: string, signal?: AbortSignal): Promise<{ events: StoredEvent[]; broken: number }> {
+/**
+ * The stored events in order. `broken` counts lines that could not be read; `digest` is the SHA-256 of what was read, in hex,
+ * or "" where browsers make none: on pages over http from another machine.
+ */
+export async function getEvents(
+  id: string,
+  signal?: AbortSignal,
+): Promise<{ events: StoredEvent[]; broken: number; digest: string }> {
   const response = await api.getEvents(id, until(signal));
-  return parseNDJSON(await response.text());
+  const stored = await response.arrayBuffer();
+  const digest = crypto.subtle && new Uint8Array(await crypto.subtle.digest("SHA-256", stored));
+  const hex = Array.from(digest ?? [], (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return { ...parseNDJSON(new TextDecoder().decode(stored)), digest: hex };
 }
 
 /** One JSON object a line. A line that cannot be read does not hide the others. */

@@ -51,6 +51,9 @@ export function Actions({ detail, token }: { detail: Detail; token: () => string
           </button>
         </>
       )}
+      <button type="button" class="small" onClick={() => window.print()}>
+        {t("export.print")}
+      </button>
       {problem.value && (
         <p class="problem" role="alert">
           {problem.value}

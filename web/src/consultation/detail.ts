@@ -39,6 +39,8 @@ export class Detail {
   readonly problem = signal<Problem | undefined>(undefined);
   readonly events = signal<StoredEvent[] | undefined>(undefined);
   readonly brokenEvents = signal(0);
+  /** Hex SHA-256 of the stored events; "" before they are there, and where the browser makes none. */
+  readonly digest = signal("");
   readonly eventsProblem = signal<Problem | undefined>(undefined);
   readonly timeline = signal<Timeline | undefined>(undefined);
   /** The version that somebody picked; 0 = the newest that is ready. */
@@ -165,12 +167,13 @@ export class Detail {
     if (fingerprint === this.#fingerprint) return;
     const { signal } = this.#abort;
     try {
-      const [{ events, broken }, timeline] = await Promise.all([
+      const [{ events, broken, digest }, timeline] = await Promise.all([
         rest.getEvents(this.id, signal),
         rest.getTimeline(this.id, signal).catch(() => undefined), // without it events have no place, but words
       ]);
       this.events.value = events;
       this.brokenEvents.value = broken;
+      this.digest.value = digest;
       this.timeline.value = timeline;
       this.eventsProblem.value = undefined;
       this.#fingerprint = fingerprint;

@@ -17,6 +17,7 @@ import { type Entry, entriesOf, marksOf, type Shown, shownOf } from "./entries.t
 import { EventList } from "./eventlist.tsx";
 import { type Lanes, lanesOf } from "./lanes.ts";
 import { Moments } from "./moment.ts";
+import { usePaper } from "./paper.tsx";
 import { togglePlay } from "./player.tsx";
 import { StatePanel } from "./statepanel.tsx";
 import { LanesTable } from "./table.tsx";
@@ -115,6 +116,7 @@ function Replay({ detail, consultation, token }: { detail: Detail; consultation:
     if (next) select(next.event.seq);
   };
   useFragment(cursor, all);
+  usePaper(detail, all);
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: keys count only while something in here has the focus
     <div class="replay" onKeyDown={(event) => shortcut(event, cursor, jump)}>

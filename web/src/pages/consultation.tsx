@@ -1,6 +1,7 @@
 import "../ui/base.css";
 import "../library/library.css";
 import "../consultation/consultation.css";
+import "../consultation/paper.css";
 import { signIn, token } from "../api/session.ts";
 import { Detail, idIn } from "../consultation/detail.ts";
 import { ConsultationPage } from "../consultation/page.tsx";

@@ -397,6 +397,15 @@ export const de: Record<Key, string> = {
   "access.export": "Ausfuhr",
   "export.csv": "Ereignisse als CSV",
   "export.ndjson": "Ereignisse wie gespeichert",
+  "export.print": "Drucken",
+  "paper.range": "Ereignisse {first} bis {last} des Protokolls, gelesen am {now}.",
+  "paper.check":
+    "Prüfsumme ihrer gespeicherten Bytes: Ereignisse „wie gespeichert“ entnehmen und mit head -n {last} DATEI | sha256sum vergleichen.",
+  "paper.insecure": "Diese Seite wurde nicht über https geöffnet; dort bilden Browser keine Prüfsumme.",
+  "paper.seq": "Nr.",
+  "paper.time": "Zeit (UTC)",
+  "paper.place": "Im Video",
+  "paper.what": "Was geschah",
 
   // Was in einem Moment galt.
   "moment.title": "In diesem Moment",

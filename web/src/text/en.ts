@@ -407,6 +407,15 @@ export const en = {
   "access.export": "Export",
   "export.csv": "Events as CSV",
   "export.ndjson": "Events as stored",
+  "export.print": "Print",
+  "paper.range": "Events {first} to {last} of the log, as read on {now}.",
+  "paper.check":
+    "Digest of their stored bytes: take the events out “as stored” and compare with head -n {last} FILE | sha256sum.",
+  "paper.insecure": "This page was not opened over https, and browsers make no digest there.",
+  "paper.seq": "No.",
+  "paper.time": "Time (UTC)",
+  "paper.place": "In the video",
+  "paper.what": "What happened",
 
   // What was true at one moment.
   "moment.title": "At this moment",
