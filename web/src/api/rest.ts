@@ -78,8 +78,8 @@ export function getArchives(id: string, signal?: AbortSignal): Promise<Archive[]
   return api.listArchives(id, until(signal));
 }
 
-export async function requestArchive(id: string, token: string): Promise<void> {
-  await api.requestArchive(id, {}, { token });
+export async function requestArchive(id: string, order: api.RequestArchiveRequest, token: string): Promise<void> {
+  await api.requestArchive(id, order, { token });
 }
 
 export function getTimeline(id: string, signal?: AbortSignal): Promise<Timeline> {

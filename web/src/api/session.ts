@@ -27,13 +27,23 @@ export function token(): string {
 
 /** For whom a token was made, as it says itself: a name, or else a role. Nothing is proved by it. */
 export function bearerOf(token: string): string {
+  const { name, role } = claimsOf(token);
+  return name || role;
+}
+
+/** For which role a token was made, as it says itself; "" when it says nothing. */
+export function roleOf(token: string): string {
+  return claimsOf(token).role;
+}
+
+function claimsOf(token: string): { name: string; role: string } {
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
   try {
     const body = atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/"));
     const bytes = Uint8Array.from(body, (letter) => letter.charCodeAt(0));
     const claims = JSON.parse(new TextDecoder().decode(bytes)) as { name?: unknown; role?: unknown };
-    const text = (value: unknown) => (typeof value === "string" ? value : "");
-    return text(claims.name) || text(claims.role);
+    return { name: text(claims.name), role: text(claims.role) };
   } catch {
-    return "";
+    return { name: "", role: "" };
   }
 }

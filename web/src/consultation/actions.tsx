@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { exportEvents } from "../api/generated.ts";
 import { explain, Problem } from "../api/problem.ts";
+import type { Archive } from "../api/types.ts";
 import { t } from "../text/text.ts";
 import { byVersion, type Detail } from "./detail.ts";
 
@@ -33,9 +34,7 @@ export function Actions({ detail, token }: { detail: Detail; token: () => string
           >
             {versions.map((archive) => (
               <option key={archive.version} value={String(archive.version)}>
-                {archive.state === "ready"
-                  ? t("detail.version.option", { n: archive.version })
-                  : t("detail.version.state", { n: archive.version, state: t(`archive.${archive.state}`) })}
+                {versionName(archive)}
               </option>
             ))}
           </select>
@@ -61,6 +60,12 @@ export function Actions({ detail, token }: { detail: Detail; token: () => string
       )}
     </div>
   );
+}
+
+function versionName({ version: n, state, unverified = [] }: Archive): string {
+  if (state !== "ready") return t("detail.version.state", { n, state: t(`archive.${state}`) });
+  if (unverified.length > 0) return t("detail.version.state", { n, state: t("archive.unverified") });
+  return t("detail.version.option", { n });
 }
 
 function save(content: Blob, name: string): void {

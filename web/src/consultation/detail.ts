@@ -4,7 +4,7 @@ import { computed, signal } from "@preact/signals";
 import { explain, Problem } from "../api/problem.ts";
 import * as rest from "../api/rest.ts";
 import type { Archive, Consultation, StoredEvent, Timeline } from "../api/types.ts";
-import type { Follow } from "../library/changes.ts";
+import type { Follow, Progress } from "../library/changes.ts";
 import { t } from "../text/text.ts";
 
 /** How long after a change the page reads again, and how often it does when it hears of none. */
@@ -13,6 +13,14 @@ const BUSY = 3_000; // while something is being made
 const CALM = 15_000;
 /** Reading takes at most a fifth of the time, however long a consultation has become. */
 const SHARE = 4;
+
+/** What a version is ordered with. */
+export interface Order {
+  layout: "grid" | "speaker";
+  profile: "standard" | "fast" | "audio";
+  stamp: boolean;
+  voices: boolean;
+}
 
 export type Reorder = { state: "no" | "sending" | "ordered" } | { state: "failed"; text: string };
 
@@ -26,10 +34,15 @@ export function byVersion(archives: Archive[]): Archive[] {
   return [...archives].sort((a, b) => b.version - a.version);
 }
 
+/** Whether a version is waiting or being made: only one is at a time. */
+export function isMaking({ state }: Archive): boolean {
+  return state === "queued" || state === "rendering";
+}
+
 /** Whether something about the consultation is about to change. */
 export function isBusy(consultation: Consultation, archives: Archive[]): boolean {
   if (consultation.state !== "archived" && consultation.state !== "scheduled") return true;
-  return archives.some((archive) => archive.state === "queued" || archive.state === "rendering");
+  return archives.some(isMaking);
 }
 
 export class Detail {
@@ -76,9 +89,7 @@ export class Detail {
       progress: (told) => {
         if (told.id !== this.id) return;
         this.archives.value = this.archives.value.map((archive) =>
-          archive.version === told.version && archive.state !== "ready"
-            ? { ...archive, state: "rendering", progress: told.progress }
-            : archive,
+          archive.version === told.version && archive.state !== "ready" ? withProgress(archive, told) : archive,
         );
       },
       reset: () => this.#soon(),
@@ -92,12 +103,12 @@ export class Detail {
     this.#abort.abort();
   }
 
-  /** Orders one more version. */
-  async tryAgain(): Promise<void> {
+  /** Orders one more version; what is not said is as in the one before. */
+  async order(order: Partial<Order> = {}): Promise<void> {
     if (this.reorder.value.state === "sending") return;
     this.reorder.value = { state: "sending" };
     try {
-      await rest.requestArchive(this.id, this.#token());
+      await rest.requestArchive(this.id, order, this.#token());
       this.reorder.value = { state: "ordered" };
       clearTimeout(this.#timer);
       await this.#refresh();
@@ -181,6 +192,10 @@ export class Detail {
       if (!signal.aborted) this.eventsProblem.value = asProblem(error);
     }
   }
+}
+
+function withProgress(archive: Archive, { progress, stage, leftMs = 0 }: Progress): Archive {
+  return { ...archive, state: "rendering", progress, leftMs, ...(stage ? { stage } : {}) };
 }
 
 function asProblem(error: unknown): Problem {

@@ -22,6 +22,7 @@ import { togglePlay } from "./player.tsx";
 import { StatePanel } from "./statepanel.tsx";
 import { LanesTable } from "./table.tsx";
 import { TimelineView } from "./timelineview.tsx";
+import { Versions } from "./versions.tsx";
 import { Video } from "./video.tsx";
 
 export interface ConsultationPageProps {
@@ -133,6 +134,7 @@ function Replay({ detail, consultation, token }: { detail: Detail; consultation:
           <LanesTable {...{ lanes, cursor, names: names.value }} />
         </>
       )}
+      <Versions detail={detail} token={token} />
       <Accesses detail={detail} />
       <Keys />
     </div>

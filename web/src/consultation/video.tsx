@@ -6,7 +6,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { bearerOf } from "../api/session.ts";
 import type { Archive, Consultation } from "../api/types.ts";
 import { t, tCount, tMaybe } from "../text/text.ts";
-import { ArchiveState } from "../ui/archive.tsx";
+import { ArchiveState, Unverified, unverifiedText } from "../ui/archive.tsx";
 import { type Cue, parseVTT } from "./cues.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Detail } from "./detail.ts";
@@ -52,6 +52,11 @@ export function Video({ detail, consultation, cursor, token, peaks, jump }: Vide
             <p>{whyNoVideo(consultation)}</p>
           )}
         </Screen>
+      )}
+      {playable && (shown.unverified?.length ?? 0) > 0 && (
+        <p class="hint" data-testid="unverified-note">
+          <Unverified checks={shown.unverified ?? []} /> {unverifiedText(shown.unverified ?? [])}
+        </p>
       )}
       {playable && newest && newest.state !== "ready" && <Making detail={detail} archive={newest} />}
     </section>
@@ -220,7 +225,7 @@ function Making({ detail, archive }: { detail: Detail; archive: Archive }) {
       <p role="alert">
         <strong>{t("detail.video.failed")}</strong> {failureText(archive.code)}
       </p>
-      <button type="button" onClick={() => void detail.tryAgain()} aria-disabled={reorder.state === "sending"}>
+      <button type="button" onClick={() => void detail.order()} aria-disabled={reorder.state === "sending"}>
         {t("detail.retry")}
       </button>
       <p class="hint" role="status">

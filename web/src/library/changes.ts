@@ -8,6 +8,8 @@ export interface Progress {
   /** 0 to 1 */
   progress: number;
   stage?: string;
+  /** Estimate of what is left, in milliseconds. */
+  leftMs?: number;
 }
 
 export interface Listener {
