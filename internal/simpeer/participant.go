@@ -271,6 +271,7 @@ type session struct {
 	wire   *wire
 	pc     *webrtc.PeerConnection
 	sender *sender
+	steps  steps
 	stop   context.CancelFunc // of sending
 
 	negotiating sync.Mutex // one offer at a time
@@ -312,6 +313,7 @@ func (p *Participant) newSession(d door) (*session, error) {
 	pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		switch state {
 		case webrtc.PeerConnectionStateConnected:
+			s.steps.first(&s.steps.Keys)
 			if !connected.Swap(true) {
 				close(s.connected)
 			}
@@ -321,6 +323,7 @@ func (p *Participant) newSession(d door) (*session, error) {
 			}
 		}
 	})
+	pc.OnICEConnectionStateChange(s.onICE)
 	pc.OnTrack(s.receive)
 	return s, nil
 }
@@ -353,6 +356,7 @@ func newPeerConnection(c *cable, w *wire, r Reach) (*webrtc.PeerConnection, erro
 	settings.SetNet(c)
 	settings.SetSRTPReplayProtectionWindow(1024) // what comes again may come late
 	settings.SetICETimeouts(5*time.Second, 20*time.Second, 2*time.Second)
+	settings.SetDTLSRetransmissionInterval(200 * time.Millisecond) // a second is pion's; browsers take twice the round trip
 	if err := r.shape(&settings); err != nil {
 		return nil, err
 	}

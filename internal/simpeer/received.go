@@ -69,6 +69,7 @@ func (l *receivedLog) add(key trackKey, frame, keyframe bool) {
 func (s *session) receive(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
 	mid := receiver.RTPTransceiver().Mid()
 	video := remote.Kind() == webrtc.RTPCodecTypeVideo
+	var first wholePicture
 	for {
 		p, _, err := remote.ReadRTP()
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
@@ -76,6 +77,9 @@ func (s *session) receive(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiv
 		}
 		if err != nil {
 			continue
+		}
+		if video && first.add(p) {
+			s.steps.first(&s.steps.Picture)
 		}
 		c, known := s.carried(mid)
 		if !known {

@@ -133,6 +133,7 @@ func (w *webSocket) enter(ctx context.Context, s *session) error {
 func (w *webSocket) open(ctx context.Context) (life context.Context, err error) {
 	w.waiting, w.gone = map[int]chan message{}, make(chan struct{})
 	w.offers = make(chan message, 1)
+	w.s.steps.first(&w.s.steps.Dialed)
 	ws, _, err := websocket.Dial(ctx, w.url, &websocket.DialOptions{
 		Subprotocols: []string{subprotocol}, CompressionMode: websocket.CompressionDisabled,
 		HTTPClient: &http.Client{Transport: w.s.p.options.Reach.transport()},
@@ -140,6 +141,7 @@ func (w *webSocket) open(ctx context.Context) (life context.Context, err error) 
 	if err != nil {
 		return nil, fmt.Errorf("open websocket: %w", err)
 	}
+	w.s.steps.first(&w.s.steps.Opened)
 	ws.SetReadLimit(1 << 20)
 	w.ws = ws
 	life, w.stop = context.WithCancel(context.Background())
@@ -154,6 +156,7 @@ func (w *webSocket) greet(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("hello: %w", err)
 	}
+	w.s.steps.first(&w.s.steps.Welcomed)
 	if err := w.s.use(welcome.ICEServers); err != nil {
 		return err
 	}
@@ -165,6 +168,7 @@ func (w *webSocket) greet(ctx context.Context) error {
 	if _, err := w.ask(ctx, "join", nil); err != nil {
 		return fmt.Errorf("join: %w", err)
 	}
+	w.s.steps.first(&w.s.steps.Joined)
 	return nil
 }
 
@@ -221,6 +225,7 @@ func (w *webSocket) offerWith(ctx context.Context, fresh bool, options *webrtc.O
 	if err != nil {
 		return fmt.Errorf("offer: %w", err)
 	}
+	w.s.steps.first(&w.s.steps.Answered)
 	print := fingerprint(answer.SDP)
 	if w.print != "" && print != w.print {
 		return ErrForgotten

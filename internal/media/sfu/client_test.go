@@ -349,21 +349,41 @@ func (c *client) offer() error {
 }
 
 func (c *client) offerLocked(options *webrtc.OfferOptions) error {
+	answer, err := c.ask(options)
+	if err != nil {
+		return err
+	}
+	return c.answered(answer)
+}
+
+// unanswered makes an offer and keeps the answer to itself.
+func (c *client) unanswered() (answer string) {
+	c.t.Helper()
+	c.offering.Lock()
+	defer c.offering.Unlock()
+	answer, err := c.ask(nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return answer
+}
+
+func (c *client) ask(options *webrtc.OfferOptions) (answer string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	offer, err := c.pc.CreateOffer(options)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := c.pc.SetLocalDescription(offer); err != nil {
-		return err
+		return "", err
 	}
 	answer, sending, err := c.peer.Answer(ctx, offer.SDP, c.sources)
 	if err != nil {
-		return err
+		return "", err
 	}
 	c.change(func() { c.sending = sending })
-	return c.answered(answer)
+	return answer, nil
 }
 
 // publishOnly offers as a device does: all candidates at once, and nothing to receive.

@@ -32,6 +32,9 @@ func (p *Peer) Answer(ctx context.Context, sdp string, sources map[string]media.
 		return "", nil, fmt.Errorf("answer offer: %w", err)
 	}
 	p.checkNeed()
+	if p.connected.Load() { // otherwise it is for later: what comes before the keys is lost
+		p.askForPictures()
+	}
 	return answer, p.sending(o), nil
 }
 
@@ -192,7 +195,7 @@ func (p *Peer) put(pub *Publication, mid string) error {
 	p.subscriptions[mid] = s
 	p.mu.Unlock()
 	p.run(s.readFeedback)
-	pub.Subscribe(s)
+	pub.add(s)
 	return nil
 }
 

@@ -74,6 +74,7 @@ type Peer struct {
 	ssrc     uint32 // of this side, in what it asks for
 
 	publishing atomic.Bool
+	connected  atomic.Bool // the keys are exchanged: what is sent arrives
 	firstMedia sync.Once
 
 	// turn holds a token while a negotiation, or Close, is on its way.
@@ -189,18 +190,25 @@ func (p *Peer) onDTLSState(state webrtc.DTLSTransportState) {
 			p.events.post(f)
 		}
 		// What was sent before is lost: begin with whole pictures.
+		p.connected.Store(true)
 		p.events.post(p.askForPictures)
 	case webrtc.DTLSTransportStateFailed:
 		p.fail("dtls")
 	}
 }
 
-func (p *Peer) askForPictures() {
+func (p *Peer) subscribed() []*subscription {
 	p.mu.Lock()
-	subscriptions := p.subscriptionsLocked()
-	p.mu.Unlock()
-	for _, s := range subscriptions {
-		s.publication.RequestKeyframe()
+	defer p.mu.Unlock()
+	return p.subscriptionsLocked()
+}
+
+// askForPictures asks for the first whole picture of those that were not asked for one yet.
+func (p *Peer) askForPictures() {
+	for _, s := range p.subscribed() {
+		if !s.asked.Swap(true) {
+			s.publication.RequestKeyframe()
+		}
 	}
 }
 

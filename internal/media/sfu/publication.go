@@ -119,10 +119,16 @@ func (p *Publication) LastPacket() time.Time {
 
 // Subscribe adds a subscriber; packets reach it from now on. A publisher of video is asked for a whole picture.
 func (p *Publication) Subscribe(s Subscriber) {
-	p.mu.Lock()
-	p.subscribers = append(p.subscribers, s)
-	p.mu.Unlock()
+	p.add(s)
 	p.RequestKeyframe()
+}
+
+// add is Subscribe for somebody who asks for a whole picture when it can take one. One that is asked for too early is lost,
+// and the next one is not asked for before keyframeDistance is over; browsers do not send it earlier either.
+func (p *Publication) add(s Subscriber) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.subscribers = append(p.subscribers, s)
 }
 
 // Unsubscribe takes a subscriber away. When it returns, nothing is called any more.

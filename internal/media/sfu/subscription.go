@@ -27,8 +27,9 @@ type subscription struct {
 	// misses the first packets around a wrap otherwise counts the wraps differently from the sender, and cannot decrypt
 	// a single packet any more (RFC 3711 §3.3.1).
 	seqOffset atomic.Int32
-	begun     bool       // publication's goroutine only
-	header    rtp.Header // publication's goroutine only: made anew for each packet, allocated once
+	begun     bool        // publication's goroutine only
+	asked     atomic.Bool // for the first whole picture
+	header    rtp.Header  // publication's goroutine only: made anew for each packet, allocated once
 
 	out     atomic.Pointer[outlet] // nil while pion has not bound the track
 	packets atomic.Uint32          // sent
