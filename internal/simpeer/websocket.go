@@ -324,17 +324,22 @@ func (w *webSocket) request(ctx context.Context, kind string, body map[string]an
 }
 
 func (w *webSocket) await(ctx context.Context, answer <-chan message) (message, error) {
+	var m message
 	select {
-	case m := <-answer:
-		if m.Type == "error" {
-			return m, ServerError{Code: m.Code, Message: m.Text}
-		}
-		return m, nil
+	case m = <-answer:
 	case <-w.gone:
-		return message{}, fmt.Errorf("the server hung up: %s", w.lastWord())
+		select {
+		case m = <-answer: // a refusal, before the server hung up
+		default:
+			return message{}, fmt.Errorf("the server hung up: %s", w.lastWord())
+		}
 	case <-ctx.Done():
 		return message{}, ctx.Err()
 	}
+	if m.Type == "error" {
+		return m, ServerError{Code: m.Code, Message: m.Text}
+	}
+	return m, nil
 }
 
 // candidate sends a candidate, but none before the offer that it belongs to.
