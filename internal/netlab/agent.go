@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +40,7 @@ type order struct {
 // state is what an agent reports, one a line, four times a second.
 type state struct {
 	Connected time.Duration // from the first packet until media could flow; 0 before
+	Entry     string        // how far the participant was when, in seconds after it began
 	Way       string
 	Audio     int // packets that came
 	Video     int // frames that came
@@ -104,6 +106,7 @@ func (a *agent) run(ctx context.Context, in io.Reader) error {
 	}
 	a.mu.Lock()
 	a.state.Connected = time.Since(began)
+	a.state.Entry = entry(began, a.p.Steps())
 	a.mu.Unlock()
 	orders := make(chan order)
 	go readOrders(in, orders)
@@ -128,6 +131,20 @@ func (a *agent) run(ctx context.Context, in io.Reader) error {
 			}
 		}
 	}
+}
+
+// entry says how far the participant was when, in seconds: what a way in that took long took long for.
+func entry(began time.Time, s simpeer.Steps) string {
+	var b strings.Builder
+	for _, step := range []struct {
+		name string
+		at   time.Time
+	}{{"open", s.Opened}, {"welcome", s.Welcomed}, {"joined", s.Joined}, {"answer", s.Answered}, {"way", s.Way}, {"keys", s.Keys}} {
+		if !step.at.IsZero() {
+			fmt.Fprintf(&b, "%s %.1f ", step.name, step.at.Sub(began).Seconds())
+		}
+	}
+	return strings.TrimSpace(b.String())
 }
 
 func readOrders(in io.Reader, orders chan<- order) {

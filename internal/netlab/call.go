@@ -17,6 +17,7 @@ import (
 type Result struct {
 	Kind      Kind
 	Connected time.Duration // of the participant in the network of the kind
+	Entry     string        // its steps on the way in
 	Way       string
 	Back      time.Duration // after what happened in mid-call; 0 if nothing did
 	Steps     []string      // that the participant took to come back
@@ -62,7 +63,7 @@ func (w *world) run(kind Kind) (r Result) {
 		r.Err = err
 		return r
 	}
-	r.Connected = s.Connected
+	r.Connected, r.Entry = s.Connected, s.Entry
 	if r.Connected > kind.Limit {
 		r.Err = fmt.Errorf("connected after %s, limit %s", r.Connected.Round(time.Millisecond), kind.Limit)
 		return r

@@ -26,6 +26,9 @@ func table(results []Result) string {
 			browsers++
 			goodBrowsers += counted(r.Err == nil)
 		}
+		if r.Connected > time.Second {
+			verdict += " [" + r.Entry + "]"
+		}
 		if len(r.Steps) > 0 {
 			verdict += " (" + strings.Join(r.Steps, ", ") + ")"
 		}

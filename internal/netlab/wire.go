@@ -100,6 +100,7 @@ type delayLine struct {
 
 	mu    sync.Mutex // guards what follows
 	queue flight
+	count int       // packets that were taken
 	free  time.Time // when the line has sent all that it was given
 	last  time.Time // newest arrival
 }
@@ -148,7 +149,8 @@ func (d *delayLine) take(packet []byte, now time.Time) {
 		at = d.last
 	}
 	d.last = at
-	heap.Push(&d.queue, parcel{at, packet})
+	d.count++
+	heap.Push(&d.queue, parcel{at, d.count, packet})
 	select {
 	case d.wake <- struct{}{}:
 	default:
@@ -188,17 +190,23 @@ func (d *delayLine) due(now time.Time) (due [][]byte, wait time.Duration) {
 
 type parcel struct {
 	at     time.Time
+	order  int
 	packet []byte
 }
 
-// flight is a heap, earliest first.
+// flight is a heap, earliest first, and in the order in which they were taken among equals.
 type flight []parcel
 
 // Len implements heap.Interface.
 func (f flight) Len() int { return len(f) }
 
 // Less implements heap.Interface.
-func (f flight) Less(i, j int) bool { return f[i].at.Before(f[j].at) }
+func (f flight) Less(i, j int) bool {
+	if f[i].at.Equal(f[j].at) {
+		return f[i].order < f[j].order
+	}
+	return f[i].at.Before(f[j].at)
+}
 
 // Swap implements heap.Interface.
 func (f flight) Swap(i, j int) { f[i], f[j] = f[j], f[i] }

@@ -56,6 +56,9 @@ func (r Reach) shape(settings *webrtc.SettingEngine) error {
 		settings.SetRelayAcceptanceMinWait(200 * time.Millisecond)
 		// The first way that answers is taken: UDP gets a moment's start on TCP.
 		settings.SetHostAcceptanceMinWait(100 * time.Millisecond)
+		// A server names its loopback for those on its own machine. A relay refuses to go there, and pion stands still for a
+		// round trip with each refusal; browsers do not.
+		settings.SetRemoteIPFilter(func(ip net.IP) bool { return !ip.IsLoopback() })
 	}
 	if r.Improve {
 		if err := settings.SetICERenomination(webrtc.WithRenominationInterval(time.Second)); err != nil {
