@@ -48,6 +48,7 @@ func TestTheDocumentIsTrue(t *testing.T) {
 		{"remove-participant", service, running, "", 204},
 		{"get-events", service, id, "", 200},
 		{"get-timeline", service, id, "", 200},
+		{"get-quality", service, id, "", 404}, // TestTheQualityOfConnectionsIsServedAsItWasMeasured holds the answer
 		{"list-markers", service, id, "?failures=true", 200},
 		{"list-markers", service, id, "?limit=-1", 400},
 		{"get-lanes", service, id, "", 200},

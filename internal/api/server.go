@@ -159,6 +159,7 @@ func (s *Server) routeREST() {
 	s.routeParticipants(a)
 	s.routeControl(a)
 	s.routeHistory(a)
+	s.routeQuality(a)
 	s.routeArchives(a)
 	s.routeStorage(a)
 	s.routeLanes(a)

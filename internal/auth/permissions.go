@@ -121,7 +121,7 @@ var table = []rule{
 	{action: ReopenConsultation, covers: "POST /consultations/{id}/reopen", may: map[string]Scope{
 		RoleClinician: Own, RoleService: Any,
 	}},
-	{action: ViewEvents, covers: "GET /consultations/{id}/events, …/markers, …/lanes", may: map[string]Scope{
+	{action: ViewEvents, covers: "GET /consultations/{id}/events, …/markers, …/lanes, …/quality", may: map[string]Scope{
 		RoleClinician: Own, RoleCompliance: Any, RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
 	}},
 	{action: ViewTimeline, covers: "GET /consultations/{id}/timeline", may: map[string]Scope{

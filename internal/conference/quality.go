@@ -24,9 +24,11 @@ type qualitySample struct {
 	Participant string    `json:"participant"`
 	Connection  string    `json:"connection"`
 	RTTMS       float64   `json:"rtt_ms"`
-	LossIn      float64   `json:"loss_in"` // fraction of the packets of the last interval
+	LossIn      float64   `json:"loss_in"`  // fraction of the packets of the last interval
+	LossOut     float64   `json:"loss_out"` // largest fraction that the client misses of a track, as it reports
 	BitsIn      float64   `json:"bits_per_second_in"`
 	BitsOut     float64   `json:"bits_per_second_out"`
+	FramesIn    float64   `json:"frames_per_second_in"` // pictures of all video tracks together
 }
 
 // qualityLog gathers samples in a file until the consultation is completed.
@@ -61,7 +63,7 @@ func (c *Conference) sampleQuality(now time.Time) {
 		err := c.quality.write(qualitySample{
 			Time: now.UTC(), Participant: s.participant, Connection: s.connection,
 			RTTMS:  float64(st.RTT.Microseconds()) / 1000,
-			LossIn: st.LossIn, BitsIn: st.BitsIn, BitsOut: st.BitsOut,
+			LossIn: st.LossIn, LossOut: st.LossOut, BitsIn: st.BitsIn, BitsOut: st.BitsOut, FramesIn: st.FramesIn,
 		})
 		if err != nil {
 			c.log.Warn("quality sample was not written", "error", err)

@@ -102,6 +102,9 @@ func (in *ingress) run() {
 		in.peer.counts.in(n)
 		in.peer.firstMedia.Do(in.peer.onFirstMedia)
 		packet, err := in.memory.take(n)
+		if err == nil && packet.Marker && in.track.kind == media.Video {
+			in.peer.counts.framesIn.Add(1) // the last packet of a picture has the marker, in all codecs that are taken
+		}
 		switch {
 		case err != nil:
 			m.broken.Inc()

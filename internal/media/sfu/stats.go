@@ -12,6 +12,7 @@ type Stats struct {
 	BitsIn    float64       // RTP, bits per second
 	BitsOut   float64       // same
 	PacketsIn uint64        // RTP packets taken in
+	FramesIn  float64       // pictures a second, of all video tracks together
 	LossIn    float64       // fraction of the client's packets that never came, 0 … 1
 	LossOut   float64       // largest fraction that the client misses of a track that it is sent, as it reports
 }
@@ -35,6 +36,7 @@ func (p *Peer) rtt() time.Duration {
 // traffic is the account of one connection. The counters only grow; take looks at what was added.
 type traffic struct {
 	bytesIn, bytesOut, packetsIn atomic.Uint64
+	framesIn                     atomic.Uint64 // pictures that came to their end
 	expected, arrived            atomic.Uint64 // of the client's packets, by their numbers
 	worst                        atomic.Uint32 // largest fraction missed, in 1/256
 
@@ -44,8 +46,8 @@ type traffic struct {
 
 // reading is the state of the counters at one time.
 type reading struct {
-	at                                              time.Time
-	bytesIn, bytesOut, packetsIn, expected, arrived uint64
+	at                                                        time.Time
+	bytesIn, bytesOut, packetsIn, framesIn, expected, arrived uint64
 }
 
 func (t *traffic) in(bytes int) {
@@ -71,6 +73,7 @@ func (t *traffic) take(now time.Time) Stats {
 	was := t.last
 	t.last = reading{
 		at: now, bytesIn: t.bytesIn.Load(), bytesOut: t.bytesOut.Load(), packetsIn: t.packetsIn.Load(),
+		framesIn: t.framesIn.Load(),
 		expected: t.expected.Load(), arrived: t.arrived.Load(),
 	}
 	s := Stats{PacketsIn: t.last.packetsIn - was.packetsIn, LossOut: float64(t.worst.Swap(0)) / 256}
@@ -81,6 +84,7 @@ func (t *traffic) take(now time.Time) Stats {
 	if seconds := now.Sub(was.at).Seconds(); !was.at.IsZero() && seconds > 0 {
 		s.BitsIn = float64(t.last.bytesIn-was.bytesIn) * 8 / seconds
 		s.BitsOut = float64(t.last.bytesOut-was.bytesOut) * 8 / seconds
+		s.FramesIn = float64(t.last.framesIn-was.framesIn) / seconds
 	}
 	return s
 }

@@ -283,6 +283,22 @@ export interface ParticipantSummary {
   role: "clinician" | "patient" | "interpreter" | "observer" | "device";
 }
 
+export interface QualitySample {
+  bits_per_second_in: number;
+  bits_per_second_out: number;
+  connection: string;
+  /** Pictures of all video tracks of the client together. */
+  frames_per_second_in?: number;
+  /** Fraction of the packets from the client that never came, since the sample before. */
+  loss_in: number;
+  /** Largest fraction that the client misses of a track, as it reports. */
+  loss_out?: number;
+  participant: string;
+  /** Milliseconds; 0: not known. */
+  rtt_ms: number;
+  time: string;
+}
+
 export interface RangeMS {
   fromMs: number;
   toMs: number;
@@ -605,6 +621,11 @@ export function removeParticipant(id: string, pid: string, options: Options = {}
 /** Answer the recording notice: POST /api/v1/consultations/{id}/participants/{pid}/consent */
 export function answerConsent(id: string, pid: string, body: AnswerConsentRequest, options: Options = {}): Promise<Response> {
   return sendRaw(`/consultations/${encodeURIComponent(id)}/participants/${encodeURIComponent(pid)}/consent`, { method: "POST", body }, options);
+}
+
+/** How well each connection did, every few seconds; 404 until the recordings are complete, or when nothing was measured: GET /api/v1/consultations/{id}/quality */
+export function getQuality(id: string, options: Options = {}): Promise<Response> {
+  return sendRaw(`/consultations/${encodeURIComponent(id)}/quality`, { method: "GET" }, options);
 }
 
 /** Stop all writing for a while: POST /api/v1/consultations/{id}/recording/pause */
