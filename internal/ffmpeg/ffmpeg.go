@@ -46,6 +46,7 @@ type Tool struct {
 	owner  *owner // nil: whoever we are
 	logger *slog.Logger
 	runs   *prometheus.HistogramVec
+	cpu    *prometheus.CounterVec
 
 	mu   sync.Mutex // guards cage
 	cage *cage      // nil until ffmpeg has run for the first time
@@ -67,9 +68,12 @@ func New(cfg Config, logger *slog.Logger) (*Tool, error) {
 		Name:    "consilium_ffmpeg_run_seconds",
 		Help:    "How long a run of ffmpeg or ffprobe took, by step and result (ok, failed).",
 		Buckets: prometheus.ExponentialBuckets(0.05, 3, 10),
-	}, []string{"step", "result"})}
+	}, []string{"step", "result"}), cpu: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "consilium_ffmpeg_cpu_seconds_total",
+		Help: "Processor time, user and system, of runs of ffmpeg and ffprobe that have ended, by step.",
+	}, []string{"step"})}
 	if cfg.Registerer != nil {
-		if err := cfg.Registerer.Register(t.runs); err != nil {
+		if err := errors.Join(cfg.Registerer.Register(t.runs), cfg.Registerer.Register(t.cpu)); err != nil {
 			return nil, fmt.Errorf("register metrics of ffmpeg: %w", err)
 		}
 	}

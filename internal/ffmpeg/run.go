@@ -143,6 +143,9 @@ func (t *Tool) start(ctx context.Context, dir, path string, c Command, cage *cag
 	frames := make(chan int64, 1)
 	go func() { frames <- readProgress(progress, pipes.Frames) }() // ends when the process has closed its end
 	err = cmp.Or(cmd.Wait(), out.wait(ctx))
+	if s := cmd.ProcessState; s != nil {
+		t.cpu.WithLabelValues(c.Step).Add((s.UserTime() + s.SystemTime()).Seconds())
+	}
 	if ctx.Err() != nil {
 		// A stray child may hold the pipe open; nobody waits for its progress.
 		_ = progress.Close()
