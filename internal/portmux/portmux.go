@@ -136,6 +136,7 @@ func (m *Mux) accept() {
 			conn.Close()
 			continue
 		}
+		retryEvenly(conn)
 		m.running.Go(func() { m.decide(conn) })
 	}
 }
