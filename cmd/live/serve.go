@@ -277,7 +277,7 @@ func (l *live) newManager(sw *sfu.SFU, sp *spool.Spool, syncer *recorder.Syncer,
 		},
 	}, conference.Deps{
 		Log: l.log, Appender: l.appender, SFU: sw, Spool: sp, Blobs: l.blobs, Directory: directory.New(l.pool),
-		Gone: l.relay.Revoke, Now: l.now, Logger: l.logger, Registerer: reg,
+		Early: l.queue.AskEarly, Gone: l.relay.Revoke, Now: l.now, Logger: l.logger, Registerer: reg,
 	})
 }
 

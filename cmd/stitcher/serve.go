@@ -28,6 +28,7 @@ type serveCmd struct {
 	Tool
 
 	ChunksKeep    time.Duration `name:"chunks-keep" env:"CONSILIUM_CHUNKS_KEEP" default:"168h" help:"How long finished chunks are kept that nobody uses; at least 24h, or 0: for ever."`
+	Early         bool          `name:"early" env:"CONSILIUM_EARLY" default:"true" negatable:"" help:"Make chunks of calls that are going on while the machine has nothing else to do."`
 	MetricsListen string        `name:"metrics-listen" env:"CONSILIUM_METRICS_LISTEN" help:"Address for /metrics, host:port. Empty: no metrics are served."`
 }
 
@@ -60,7 +61,7 @@ func run(ctx context.Context, s serveCmd) error {
 		return err
 	}
 	worker, err := stitch.New(
-		stitch.Config{Dir: filepath.Join(s.Data, "stitch"), Node: s.Node, Keep: s.ChunksKeep, Registerer: metrics.Registerer()},
+		stitch.Config{Dir: filepath.Join(s.Data, "stitch"), Node: s.Node, Keep: s.ChunksKeep, Early: s.Early, Registerer: metrics.Registerer()},
 		stitch.Deps{
 			Log: log, Appender: appender.New(log, logger, metrics.Registerer()), Blobs: blobs, FFmpeg: tool, Queue: queue,
 			Progress: func(ctx context.Context, p stitch.Progress) {

@@ -208,6 +208,8 @@ func (m *Manager) SegmentStored(ctx context.Context, s media.Segment, key string
 	}
 	if late {
 		m.orderAgain(s.Room)
+	} else {
+		m.tellEarly(s.Room)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"consilium/internal/events"
 	"consilium/internal/events/appender"
 	"consilium/internal/events/logtest"
+	"consilium/internal/jobs"
 	"consilium/internal/media"
 	"consilium/internal/media/recorder"
 	"consilium/internal/media/sfu"
@@ -51,6 +52,7 @@ type house struct {
 	blobs   string // folder of the blob store
 	spool   string // folder of the recorders
 	manager *conference.Manager
+	early   chan jobs.Early // the first question that nobody has taken out
 }
 
 // names is a directory that knows nobody.
@@ -65,7 +67,7 @@ func (names) SheetOf(_ context.Context, id string, roles map[string]string) ([]b
 // open starts a house; shape changes its configuration.
 func open(t *testing.T, shape func(*conference.Config)) *house {
 	t.Helper()
-	h := &house{t: t, log: logtest.NewMemory(), door: &door{}, blobs: filepath.Join(t.TempDir(), "blobs"), spool: filepath.Join(t.TempDir(), "spool")}
+	h := &house{t: t, early: make(chan jobs.Early, 1), log: logtest.NewMemory(), door: &door{}, blobs: filepath.Join(t.TempDir(), "blobs"), spool: filepath.Join(t.TempDir(), "spool")}
 	began := time.Now()
 	wall := began.Round(0).UTC()
 	h.door.Log = h.log
@@ -93,6 +95,13 @@ func open(t *testing.T, shape func(*conference.Config)) *house {
 	h.manager, err = conference.New(cfg, conference.Deps{
 		Log: h.log, Appender: appender.New(h.door, logger, nil), SFU: sw, Spool: sp, Blobs: blobs, Directory: names{},
 		Now: now, Logger: logger,
+		Early: func(_ context.Context, e jobs.Early) error {
+			select {
+			case h.early <- e:
+			default: // most tests do not look
+			}
+			return nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

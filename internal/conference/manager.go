@@ -18,6 +18,7 @@ import (
 	"consilium/internal/consultation"
 	"consilium/internal/events"
 	"consilium/internal/events/appender"
+	"consilium/internal/jobs"
 	"consilium/internal/media/recorder"
 	"consilium/internal/media/sfu"
 	"consilium/internal/spool"
@@ -75,12 +76,14 @@ type Directory interface {
 
 // Deps are the rooms that a Manager works with. All are needed, Registerer apart.
 type Deps struct {
-	Log        events.Log
-	Appender   *appender.Appender
-	SFU        *sfu.SFU
-	Spool      *spool.Spool
-	Blobs      *blob.Store
-	Directory  Directory
+	Log       events.Log
+	Appender  *appender.Appender
+	SFU       *sfu.SFU
+	Spool     *spool.Spool
+	Blobs     *blob.Store
+	Directory Directory
+	// Early asks stitchers for the chunks of a consultation that is going on; nil: nobody is asked.
+	Early      func(ctx context.Context, e jobs.Early) error
 	Gone       func(participant string) // told of everybody whose presence has ended, from the loop; nil for nobody
 	Now        func() time.Time         // conference clock of this process: wall clock at start + monotonic time
 	Logger     *slog.Logger
@@ -99,8 +102,9 @@ type Manager struct {
 	mu          sync.Mutex // guards conferences and stopping; never held while calling out
 	conferences map[string]*Conference
 	ordering    map[string]bool // consultations for which a version with late segments is being ordered
+	telling     map[string]bool // consultations of which stitchers are about to be told
 	stopping    bool
-	running     sync.WaitGroup // one for each conference and each late order
+	running     sync.WaitGroup // one for each conference, each late order and each that is about to be told
 	life        context.Context
 	end         context.CancelFunc
 }
@@ -117,7 +121,7 @@ func New(cfg Config, deps Deps) (*Manager, error) {
 	life, end := context.WithCancel(context.Background())
 	return &Manager{
 		cfg: cfg.withDefaults(), deps: deps, metrics: newMetrics(deps.Registerer),
-		conferences: map[string]*Conference{}, ordering: map[string]bool{}, life: life, end: end,
+		conferences: map[string]*Conference{}, ordering: map[string]bool{}, telling: map[string]bool{}, life: life, end: end,
 	}, nil
 }
 

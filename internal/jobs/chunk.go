@@ -119,6 +119,9 @@ type ChunkWork struct {
 	// Do makes the chunk. try counts how often it was offered, from 1: one that is offered for the fourth time may have
 	// killed three workers. An error means that it is offered again later. It must be safe to run twice at a time.
 	Do func(ctx context.Context, j ChunkJob, try int) error
+	// Spare says whether a chunk of a call that is going on may be taken now. It is asked only when nothing more urgent
+	// waits, and done is told, when the chunk is answered for or none was there, whether there was one. nil: always.
+	Spare func() (done func(made bool), ok bool)
 }
 
 // idle is how often a worker asks for chunks that nobody has told it of: those whose worker died, or failed.
@@ -183,18 +186,39 @@ func (q *Queue) takeChunk(ctx context.Context, consumers []jetstream.Consumer, w
 		return false, nil //nolint:nilerr // ctx has ended
 	}
 	defer done()
-	for _, c := range consumers {
-		batch, err := c.FetchNoWait(1)
-		if err != nil {
-			return false, fmt.Errorf("ask for a chunk: %w", err)
+	for i, c := range consumers {
+		if priorities[i] == Live && work.Spare != nil {
+			return q.takeLive(ctx, c, work)
 		}
-		for m := range batch.Messages() {
-			q.handleChunk(ctx, m, work)
-			return true, nil
+		if took, err := q.takeFrom(ctx, c, work); took || err != nil {
+			return took, err
 		}
-		if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
-			return false, fmt.Errorf("ask for a chunk: %w", err)
-		}
+	}
+	return false, nil
+}
+
+// takeLive does a chunk of a call that is going on, where that may be.
+func (q *Queue) takeLive(ctx context.Context, c jetstream.Consumer, work ChunkWork) (took bool, err error) {
+	done, ok := work.Spare()
+	if !ok {
+		return false, nil
+	}
+	defer func() { done(took) }()
+	return q.takeFrom(ctx, c, work)
+}
+
+// takeFrom does the next chunk of one priority, if there is one.
+func (q *Queue) takeFrom(ctx context.Context, c jetstream.Consumer, work ChunkWork) (bool, error) {
+	batch, err := c.FetchNoWait(1)
+	if err != nil {
+		return false, fmt.Errorf("ask for a chunk: %w", err)
+	}
+	for m := range batch.Messages() {
+		q.handleChunk(ctx, m, work)
+		return true, nil
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
+		return false, fmt.Errorf("ask for a chunk: %w", err)
 	}
 	return false, nil
 }

@@ -151,9 +151,16 @@ func (w *Worker) store(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	return w.conclude(ctx, j, events.ArchiveRendered{
+	err = w.conclude(ctx, j, events.ArchiveRendered{
 		Version: j.request.Version, Key: video.Key, Bytes: video.Bytes, SHA256: video.SHA256,
 		ManifestSHA256: about.SHA256, DurationMS: j.plan.Duration().Milliseconds(),
 		Unverified: j.result.unverified,
 	})
+	if err != nil {
+		return err
+	}
+	if err := w.settleEarly(ctx, j); err != nil {
+		j.logger.Warn("what was made during the call and is not used stays until it is old", "error", err)
+	}
+	return nil
 }

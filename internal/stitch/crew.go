@@ -43,8 +43,15 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	for range w.cfg.Parallel {
 		group.Go(func() error {
-			return w.deps.Queue.WorkChunks(ctx, jobs.ChunkWork{Ready: w.busy, Do: w.chunkJob})
+			return w.deps.Queue.WorkChunks(ctx, jobs.ChunkWork{Ready: w.busy, Do: w.chunkJob, Spare: w.takeSpare})
 		})
+	}
+	if w.cfg.Early {
+		group.Go(func() error {
+			w.spare.watch(ctx)
+			return nil
+		})
+		group.Go(func() error { return w.early(ctx) })
 	}
 	if w.cfg.Keep > 0 {
 		group.Go(func() error { return w.tidy(ctx) })
@@ -65,6 +72,9 @@ func recipeKey(key string) string { return pieceKey(key, ".recipe") }
 
 // chunkJob makes one piece, whoever asked for it.
 func (w *Worker) chunkJob(ctx context.Context, j jobs.ChunkJob, try int) error {
+	if j.Priority == jobs.Live {
+		return w.liveJob(ctx, j, try)
+	}
 	if try > offersUntilIsolated {
 		return w.giveUp(ctx, j, &failure{CodeInternal, fmt.Errorf("%d workers did not come back from it", try-1)})
 	}

@@ -30,6 +30,7 @@ type job struct {
 	cause        string // id of the request's event
 	history      []events.Stored
 	logger       *slog.Logger
+	early        bool // planned while the call goes on: not an archive, and nothing of it is told
 
 	dir        string
 	timeline   *timeline.Timeline
@@ -235,7 +236,9 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 	for _, s := range j.segments {
 		j.bySegment[s.clip.Segment] = s
 		if s.cause != "" {
-			w.metrics.lost.WithLabelValues(string(s.cause)).Inc()
+			if !j.early {
+				w.metrics.lost.WithLabelValues(string(s.cause)).Inc()
+			}
 			j.logger.Warn("segment cannot be shown", "segment", s.clip.Segment, "cause", string(s.cause))
 			j.missing.add(s.clip.Segment, s.cause)
 			j.timeline.Lose(s.clip.Segment, s.cause)

@@ -10,7 +10,19 @@ type metrics struct {
 	reused   prometheus.Counter
 	isolated prometheus.Counter
 	tidied   prometheus.Counter
+	early    *prometheus.CounterVec // by what became of it
 }
+
+// What becomes of chunks that are made while a call goes on.
+const (
+	earlyQueued  = "queued"  // chunks
+	earlyMade    = "made"    // chunks
+	earlyFailed  = "failed"  // chunks, left to the archive's job
+	earlyUsed    = "used"    // chunks that are in the archive
+	earlyUnused  = "unused"  // chunks that are not
+	earlyHeld    = "held"    // plans that were put off because the machine had no time
+	earlyRefused = "refused" // questions for which there was no room
+)
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
@@ -38,10 +50,14 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "consilium_stitch_isolated_chunks_total", Help: "Chunks that could not be made: cards stand in their place.",
 		}),
 	}
+	m.early = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "consilium_stitch_early_chunks_total",
+		Help: "Chunks of calls that were going on, by what became of them: queued, made, failed, used, unused; held: plans put off for want of idle processors; refused: questions without room.",
+	}, []string{"what"})
 	if r == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.archives, m.seconds, m.speed, m.lost, m.reused, m.isolated, m.tidied} {
+	for _, c := range []prometheus.Collector{m.archives, m.seconds, m.speed, m.lost, m.reused, m.isolated, m.tidied, m.early} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

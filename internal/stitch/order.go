@@ -37,23 +37,49 @@ func (w *Worker) orders(j *job) ([]*order, error) {
 			}
 		}
 	}
-	sounds := len(all)
-	var err error
+	pictures, err := w.pictureOrders(j, math.MaxInt64)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(pictures, func(a, b *order) int { return cmp.Compare(b.weight, a.weight) })
+	all = append(all, pictures...)
+	return all, nameAll(all)
+}
+
+// ordersUntil turns what of the plan ends before an output frame into recipes, in the order of the archive.
+func (w *Worker) ordersUntil(j *job, end int64) ([]*order, error) {
+	all, err := w.pictureOrders(j, end)
+	if err != nil {
+		return nil, err
+	}
+	return all, nameAll(all)
+}
+
+// pictureOrders are the orders of the chunks that end before an output frame, in the order of the archive.
+func (w *Worker) pictureOrders(j *job, end int64) ([]*order, error) {
+	var all []*order
 	over := newOverlays(w.painter, j.plan, j.sheet.Language)
 	for i, c := range j.plan.Chunks() {
+		if c.Start+c.Frames > end {
+			break
+		}
 		o, err := j.pictureOrder(over, i, c)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, o)
 	}
+	return all, nil
+}
+
+// nameAll gives the pieces their keys.
+func nameAll(all []*order) (err error) {
 	for _, o := range all {
 		if o.key, err = o.recipe.digest(); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	slices.SortStableFunc(all[sounds:], func(a, b *order) int { return cmp.Compare(b.weight, a.weight) })
-	return all, nil
+	return nil
 }
 
 // pictureOrder is the order of a chunk. A picture that has no frame in it gets a card.

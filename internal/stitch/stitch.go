@@ -36,6 +36,7 @@ type Config struct {
 	Node       string        // in the source of events, "/stitcher/NODE"
 	Parallel   int           // processes of ffmpeg at a time; default the number of processors
 	Keep       time.Duration // how long finished chunks are kept that nobody uses; 0: for ever
+	Early      bool          // chunks of calls that are going on are made while the machine has nothing else to do
 	Fonts      []string      // folders with fonts; nil: those of the system
 	Now        func() time.Time
 	Registerer prometheus.Registerer // nil: not registered
@@ -74,6 +75,12 @@ type Worker struct {
 	painter *render.Painter
 	logger  *slog.Logger
 	metrics *metrics
+	spare   *spare
+	// takeSpare begins a chunk of a call that is going on where there is time for it, and calm says whether there is.
+	takeSpare func() (done func(made bool), ok bool)
+	calm      func() bool
+
+	earlyEvery time.Duration // shorter in tests
 }
 
 // New checks the configuration and prepares the work folder.
@@ -101,10 +108,13 @@ func New(cfg Config, deps Deps, logger *slog.Logger) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("stitch: prepare work folder: %w", err)
 	}
-	return &Worker{
+	w := &Worker{
 		cfg: cfg, deps: deps, painter: render.NewPainter(SystemFonts(cfg.Fonts)), logger: logger, metrics: m,
 		folder: f, shelf: newShelf(filepath.Join(f.dir, segmentsFolder), deps.Blobs), slots: make(chan struct{}, cfg.Parallel),
-	}, nil
+		spare: newSpare(), earlyEvery: earlyEvery,
+	}
+	w.takeSpare, w.calm = w.spare.take, w.spare.isCalm
+	return w, nil
 }
 
 // Close removes the worker's part of the work folder.
