@@ -49,7 +49,8 @@ func newScene(t *testing.T) *scene {
 	s.service.end(s.held.ID)
 	s.service.ready(s.held.ID, 1)
 
-	s.running = s.service.schedule("Goes on", "required", person{Name: "Dr B", Role: "clinician"}, person{Name: "Pat C", Role: "patient"})
+	s.running = s.service.schedule("Goes on", "required", person{Name: "Dr B", Role: "clinician"}, person{Name: "Pat C", Role: "patient"},
+		person{Name: "Pat D", Role: "patient"})
 	s.service.answer(s.running.ID, s.running.Participants[0], "given")
 	sit(t, p, s.running.Participants[0])
 	s.service.waitEvent(s.running.ID, events.TypeParticipantJoined, s.running.Participants[0].ID, 20*time.Second)
@@ -69,7 +70,11 @@ func TestThePagesAreForEverybody(t *testing.T) {
 	}{
 		{"axe finds nothing on the pages of guests", axeOnPagesOfGuests},
 		{"axe finds nothing on the pages of staff", axeOnPagesOfStaff},
+		{"staff need no pointer", staffWithoutAPointer},
+		{"a guest needs no pointer", guestWithoutAPointer},
+		{"Firefox plays and seeks", firefoxWatches},
 		{"paper holds every event and the digest of them", paperHoldsEveryEvent},
+		{"the state at any moment is the fold of the events", stateIsTheFold},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			s.In(t)
