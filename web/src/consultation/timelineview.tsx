@@ -315,12 +315,17 @@ interface PointerOf {
 
 function usePointer({ axis, layout, marks, cursor, select, plot }: PointerOf) {
   const hover = useSignal<HoverAt | undefined>(undefined);
+  // Measured once a drag: to measure while the page changes makes the browser lay it out twice a frame.
+  const box = useRef<DOMRect | undefined>(undefined);
   const place = (event: PointerEvent) => {
-    const box = plot.current?.getBoundingClientRect();
-    return { x: event.clientX - (box?.left ?? 0), y: event.clientY - (box?.top ?? 0) };
+    const dragged = plot.current?.hasPointerCapture(event.pointerId);
+    if (!dragged || !box.current) box.current = plot.current?.getBoundingClientRect();
+    const { left, top } = box.current ?? { left: 0, top: 0 };
+    return { x: event.clientX - left, y: event.clientY - top };
   };
   const down = (event: PointerEvent) => {
     if (event.button !== 0) return;
+    box.current = undefined;
     const { x, y } = place(event);
     plot.current?.setPointerCapture(event.pointerId);
     const row = rowAt(layout.peek().rows, y);

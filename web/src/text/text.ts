@@ -4,10 +4,13 @@ import { signal } from "@preact/signals";
 import { de } from "./de.ts";
 import { en, type Key } from "./en.ts";
 import { type FailureCode, failures } from "./failures.ts";
+import { kept } from "./kept.ts";
 
 export type { Key };
 export type Language = "en" | "de";
 
+const plurals = kept((locale: string) => new Intl.PluralRules(locale));
+const lists = kept((locale: string) => new Intl.ListFormat(locale, { type: "conjunction" }));
 const catalogues: Record<Language, Record<Key, string>> = { en, de };
 
 /** The language of the page, BCP 47. Components that call t() follow it. */
@@ -47,7 +50,7 @@ export function failureText(code: string): string | undefined {
 
 /** The form of a counting sentence (`key.one`, `key.other`) for n. */
 export function tCount(key: string, n: number, values: Values = {}): string {
-  const form = new Intl.PluralRules(language.value).select(n) === "one" ? "one" : "other";
+  const form = plurals(language.value, "").select(n) === "one" ? "one" : "other";
   return tMaybe(`${key}.${form}`, { n, ...values }) ?? key;
 }
 
@@ -57,5 +60,5 @@ export function fill(sentence: string, values: Values): string {
 
 /** "A, B and C" in the language of the page. */
 export function enumerate(names: string[]): string {
-  return new Intl.ListFormat(language.value, { type: "conjunction" }).format(names);
+  return lists(language.value, "").format(names);
 }

@@ -1,5 +1,17 @@
 // Times and sizes as people read them.
 
+import { kept } from "./kept.ts";
+
+// To make one of these takes longer than to draw a row of a list.
+const numbers = kept(
+  (locale: string, options: string) => new Intl.NumberFormat(locale, JSON.parse(options) as Intl.NumberFormatOptions),
+);
+const dates = kept((locale: string, timeZone: string) => {
+  const zone = timeZone ? { timeZone } : {};
+  return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short", ...zone });
+});
+const number = (locale: string, options: object) => numbers(locale, JSON.stringify(options));
+
 /** 75_000 → "1:15"; 3_723_000 → "1:02:03". Rounded down, as a running clock shows it; negative becomes 0:00. */
 export function clock(ms: number): string {
   const total = Math.max(0, Math.floor(ms / 1000));
@@ -12,12 +24,7 @@ export function clock(ms: number): string {
 /** A length of time in a sentence: "0.4 s", "12 s", "3 min 5 s". */
 export function lasting(ms: number, locale: string): string {
   const unit = (value: number, name: "second" | "minute", digits = 0) =>
-    new Intl.NumberFormat(locale, {
-      style: "unit",
-      unit: name,
-      unitDisplay: "short",
-      maximumFractionDigits: digits,
-    }).format(value);
+    number(locale, { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits }).format(value);
   if (ms < 10_000) return unit(ms / 1000, "second", 1);
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return unit(seconds, "second");
@@ -37,11 +44,7 @@ export function isoDuration(ms: number): string {
 export function moment(iso: string | undefined, locale: string, timeZone?: string): string {
   const date = new Date(iso ?? "");
   if (Number.isNaN(date.getTime())) return "";
-  return new Intl.DateTimeFormat(locale, {
-    dateStyle: "medium",
-    timeStyle: "short",
-    ...(timeZone ? { timeZone } : {}),
-  }).format(date);
+  return dates(locale, timeZone ?? "").format(date);
 }
 
 /** 1_536_000 → "1.5 MB". */
@@ -54,15 +57,11 @@ export function size(bytes: number, locale: string): string {
     step++;
   }
   const unit = units[step] ?? "byte";
-  return new Intl.NumberFormat(locale, { style: "unit", unit, maximumFractionDigits: step === 0 ? 0 : 1 }).format(
-    value,
-  );
+  return number(locale, { style: "unit", unit, maximumFractionDigits: step === 0 ? 0 : 1 }).format(value);
 }
 
 /** A share between 0 and 1 as "42 %", never more than it is. */
 export function percent(share: number, locale: string): string {
   const safe = Math.min(1, Math.max(0, Number.isFinite(share) ? share : 0));
-  return new Intl.NumberFormat(locale, { style: "percent", roundingMode: "floor" } as Intl.NumberFormatOptions).format(
-    safe,
-  );
+  return number(locale, { style: "percent", roundingMode: "floor" }).format(safe);
 }
