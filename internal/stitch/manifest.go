@@ -23,8 +23,9 @@ type Manifest struct {
 	DurationMS   int64              `json:"durationMs"`
 	Segments     []ManifestSegment  `json:"segments"` // that are in the archive
 	Missing      []MissingSegment   `json:"missing"`
-	Timeline     *timeline.Timeline `json:"timeline"` // as rendered: what is missing is a gap in it
-	Chunks       []Piece            `json:"chunks"`   // in the order of the archive
+	Timeline     *timeline.Timeline `json:"timeline"`         // as rendered: what is missing is a gap in it
+	Scenes       []ManifestScene    `json:"scenes,omitempty"` // of an archive with a picture: who is where
+	Chunks       []Piece            `json:"chunks"`           // in the order of the archive
 	Sound        Piece              `json:"sound"`
 	Stamp        bool               `json:"stamp,omitempty"`    // the wall clock stands in the picture
 	Voices       []VoiceFile        `json:"voices,omitempty"`   // sound of each participant, as long as the archive
@@ -93,7 +94,7 @@ func (j *job) manifest() Manifest {
 		Consultation: j.consultation, Version: j.request.Version, ThroughSeq: j.request.ThroughSeq,
 		SheetSHA256: j.request.Sheet.SHA256, SheetState: j.sheetState,
 		Profile: j.plan.Profile.Name, Layout: j.plan.Layout, DurationMS: j.plan.Duration().Milliseconds(),
-		Segments: []ManifestSegment{}, Missing: j.missing.list(), Timeline: j.timeline, Chunks: []Piece{},
+		Segments: []ManifestSegment{}, Missing: j.missing.list(), Timeline: j.timeline, Scenes: manifestScenes(j.plan), Chunks: []Piece{},
 		Tools: map[string]string{"ffmpeg": j.tool, "stitcher": buildVersion(), "go": runtime.Version()},
 	}
 	for _, ev := range j.history {
