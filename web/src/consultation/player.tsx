@@ -6,11 +6,13 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { explain } from "../api/problem.ts";
 import { refusalOf } from "../api/rest.ts";
+import type { Participant } from "../api/types.ts";
 import { t } from "../text/text.ts";
 import { clock } from "../text/time.ts";
 import { Icon, type IconName } from "../ui/icons.tsx";
 import { type Cue, cueAt } from "./cues.ts";
 import type { Cursor } from "./cursor.ts";
+import { AloneNote, PersonChoice, useAlone, useOnlyThem } from "./person.tsx";
 import type { Watching } from "./receipt.ts";
 import { SeekBar } from "./seekbar.tsx";
 
@@ -18,6 +20,8 @@ export interface PlayerProps {
   src: string;
   thumbnails: string;
   chapters: readonly Cue[];
+  /** Of whom one may be seen and heard alone. */
+  participants: readonly Participant[];
   /** Of the archive, in milliseconds. */
   duration: number;
   cursor: Cursor;
@@ -28,7 +32,8 @@ export interface PlayerProps {
   jump(direction: 1 | -1): void;
 }
 
-export function Player({ src, thumbnails, chapters, duration, cursor, watching, overlay, jump }: PlayerProps) {
+export function Player(props: PlayerProps) {
+  const { src, thumbnails, chapters, participants, duration, cursor, watching, overlay, jump } = props;
   const video = useRef<HTMLVideoElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   const problem = useSignal("");
@@ -43,6 +48,8 @@ export function Player({ src, thumbnails, chapters, duration, cursor, watching, 
       detach();
     };
   }, [src, cursor, watching, problem]);
+  const alone = useAlone(src, cursor);
+  useOnlyThem(alone, video, src);
   // The element says only that it cannot play; the server knows why.
   const failed = async () => {
     const refusal = await refusalOf(src);
@@ -71,6 +78,7 @@ export function Player({ src, thumbnails, chapters, duration, cursor, watching, 
           {problem.value}
         </p>
       )}
+      <AloneNote alone={alone} participants={participants} />
       <SeekBar cursor={cursor} duration={duration} thumbnails={thumbnails} chapters={chapters} />
       <div class="controls" role="toolbar" aria-label={t("player.controls")}>
         <Button name="previous" label={t("player.event.previous")} press={() => jump(-1)} />
@@ -84,6 +92,7 @@ export function Player({ src, thumbnails, chapters, duration, cursor, watching, 
         <Button name="frame" label={t("player.frame.forward")} press={() => stepFrame(video.current, cursor, 1)} />
         <Button name="next" label={t("player.event.next")} press={() => jump(1)} />
         <Clock cursor={cursor} duration={duration} chapters={chapters} />
+        <PersonChoice alone={alone} participants={participants} />
         <Speed video={video} />
         <Volume video={video} />
         {document.pictureInPictureEnabled && (

@@ -4,7 +4,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { bearerOf } from "../api/session.ts";
-import type { Archive, Consultation } from "../api/types.ts";
+import type { Archive, Consultation, Participant } from "../api/types.ts";
 import { t, tCount, tMaybe } from "../text/text.ts";
 import { ArchiveState, Unverified, unverifiedText } from "../ui/archive.tsx";
 import { type Cue, parseVTT } from "./cues.ts";
@@ -42,6 +42,7 @@ export function Video({ detail, consultation, cursor, token, peaks, jump }: Vide
           src={src.value}
           version={shown.version}
           duration={shown.durationMs ?? consultation.durationMs ?? 0}
+          participants={consultation.participants}
           {...{ cursor, token, peaks, jump }}
         />
       ) : (
@@ -72,9 +73,10 @@ interface WatchProps extends Pick<VideoProps, "cursor" | "token" | "peaks" | "ju
   src: string;
   version: number;
   duration: number;
+  participants: readonly Participant[];
 }
 
-function Watch({ id, src, version, duration, cursor, token, peaks, jump }: WatchProps) {
+function Watch({ id, src, version, duration, participants, cursor, token, peaks, jump }: WatchProps) {
   const watching = useMemo(() => new Watching(receiptsOf(id, version, token), src), [id, version, src, token]);
   const chapters = useSignal<readonly Cue[]>([]);
   useEffect(() => {
@@ -112,7 +114,7 @@ function Watch({ id, src, version, duration, cursor, token, peaks, jump }: Watch
       thumbnails={gate.thumbnails}
       chapters={chapters.value}
       overlay={gate.receipt ? <Overlay receipt={gate.receipt} token={token} /> : null}
-      {...{ duration, cursor, watching, jump }}
+      {...{ duration, participants, cursor, watching, jump }}
     />
   );
 }

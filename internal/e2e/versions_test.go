@@ -1,0 +1,235 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"consilium/internal/simpeer"
+	"consilium/internal/testenv"
+)
+
+// An officer orders another version by the form of the page: whoever speaks is large, the clock is in the picture, each voice
+// has a file. That is what comes out; and with it one participant is seen and heard alone.
+func TestAVersionIsMadeAsItWasOrdered(t *testing.T) {
+	p := testenv.StartProduct(t, testenv.ProductOptions{})
+	service := as(t, p, "service")
+	c, doctor, patient := twoTalk(t, p, service, "Versions")
+	await(t, 60*time.Second, func() string { return "six seconds of talk" }, func() bool {
+		return frames(doctor, c.Participants[1].ID) >= 150 && frames(patient, c.Participants[0].ID) >= 150
+	})
+	leaves(t, patient)
+	leaves(t, doctor)
+	service.end(c.ID)
+	service.ready(c.ID, 1)
+
+	tab := testenv.NewChromium(t, testenv.ChromiumOptions{Height: 1000, Width: 1280})
+	tab.Navigate(p.URL + "/consultations/" + c.ID + "#token=" + p.Command("token", "--role", "compliance"))
+	tab.WaitFor("the first version is listed", `document.querySelector('[data-testid=version]')?.dataset.state === 'ready'`)
+	tab.Evaluate(`document.querySelector('[data-testid=versions] summary').click()`, nil)
+	tab.ClickRole("radio", "Whoever speaks Whoever speaks is large, all others stand in a strip beside.")
+	tab.ClickRole("checkbox", "Date and time They stand in the upper left corner, in the time zone of the consultation.")
+	tab.ClickRole("checkbox", "Single voices The sound of each participant alone as well, for transcription and to hear one person only.")
+	shot(t, tab.Page, "versions-form")
+	tab.Click("Order this version")
+	tab.WaitFor("a second version is listed", `document.querySelectorAll('[data-testid=version]').length === 2`)
+	service.ready(c.ID, 2)
+	tab.WaitFor("the page says that it is ready, without being loaded again", `document.querySelector('[data-testid=version]')?.dataset.version === '2'
+		&& document.querySelector('[data-testid=version]').dataset.state === 'ready'
+		&& document.querySelector('[data-testid=version]').innerText.includes('Whoever speaks, Standard, Date and time, Single voices')`)
+	tab.WaitFor("it is what is shown", `document.querySelector('video[data-testid=archive-video]')?.src.includes('/archives/2/')
+		&& document.querySelector('video').readyState >= 2`)
+
+	about := service.versionMade(t, c.ID)
+	looksAsOrdered(t, service, c, about)
+	oneAlone(t, tab, c, about)
+}
+
+// madeManifest is what a manifest says of how a version was made.
+type madeManifest struct {
+	Layout, Profile string
+	Stamp           bool
+	DurationMS      int64
+	Voices          []struct{ Participant, File string }
+	Scenes          []struct {
+		StartFrame, EndFrame int64
+		Tiles                []struct {
+			Participant, Source string
+			X, Y, Width, Height int
+		}
+	}
+}
+
+func (c *client) versionMade(t *testing.T, id string) madeManifest {
+	t.Helper()
+	var m madeManifest
+	if err := json.Unmarshal(c.file(id, 2, "manifest.json"), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Layout != "speaker" || m.Profile != "standard" || !m.Stamp || len(m.Voices) != 2 || len(m.Scenes) == 0 {
+		t.Fatalf("the manifest says %+v", m)
+	}
+	frame := int64(0)
+	for _, s := range m.Scenes {
+		if s.StartFrame != frame {
+			t.Errorf("a scene begins at frame %d, the one before ends at %d", s.StartFrame, frame)
+		}
+		frame = s.EndFrame
+	}
+	return m
+}
+
+// streamsOf asks ffprobe what is in a file: "video h264 1280x720", "audio aac 1".
+func streamsOf(t *testing.T, path string) []string {
+	t.Helper()
+	out, err := exec.Command(testenv.Require(t, "ffprobe")["ffprobe"], "-v", "error", "-show_entries",
+		"stream=codec_type,codec_name,width,height,channels", "-of", "json", path).Output()
+	if err != nil {
+		t.Fatalf("probe %s: %v", path, err)
+	}
+	var found struct {
+		Streams []struct {
+			Type          string `json:"codec_type"`
+			Name          string `json:"codec_name"`
+			Width, Height int
+			Channels      int
+		}
+	}
+	if err := json.Unmarshal(out, &found); err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, s := range found.Streams {
+		switch s.Type {
+		case "video":
+			all = append(all, fmt.Sprintf("video %s %dx%d", s.Name, s.Width, s.Height))
+		case "audio":
+			all = append(all, fmt.Sprintf("audio %s %d", s.Name, s.Channels))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// looksAsOrdered looks into the files.
+func looksAsOrdered(t *testing.T, service *client, c consultation, about madeManifest) {
+	t.Helper()
+	dir := t.TempDir()
+	save := func(version int, name string) string {
+		path := filepath.Join(dir, fmt.Sprintf("%d-%s", version, name))
+		if err := os.WriteFile(path, service.file(c.ID, version, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	first, second := save(1, "archive.mp4"), save(2, "archive.mp4")
+	if got := streamsOf(t, second); !slices.Equal(got, []string{"audio aac 2", "video h264 1280x720"}) {
+		t.Errorf("the archive has %q", got)
+	}
+	// The clock is white on a dark plate; in the first version nothing is there, because two stand side by side.
+	middle := time.Duration(about.DurationMS) * time.Millisecond / 2
+	const plate = "crop=150:20:20:16"
+	if was, is := bright(t, first, middle, plate), bright(t, second, middle, plate); was != 0 || is < 0.02 || is > 0.6 {
+		t.Errorf("the share of bright pixels where the clock stands is %.3f, without one %.3f", is, was)
+	}
+	for _, v := range about.Voices {
+		path := save(2, v.File)
+		if got := streamsOf(t, path); !slices.Equal(got, []string{"audio aac 1"}) {
+			t.Errorf("a voice has %q", got)
+		}
+		beeps, err := simpeer.ReadBeeps(t.Context(), path, small(0).Tone, small(1).Tone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, who := range c.Participants {
+			heard, own := len(beeps[small(n).Tone]), who.ID == v.Participant
+			if own && heard < 3 || !own && heard > 0 {
+				t.Errorf("in the voice of %s %d beeps of %s are heard", v.Participant, heard, who.ID)
+			}
+		}
+	}
+}
+
+// bright is the share of nearly white pixels in a part of a video's picture.
+func bright(t *testing.T, video string, at time.Duration, crop string) float64 {
+	t.Helper()
+	out, err := exec.Command(testenv.Require(t, "ffmpeg")["ffmpeg"], "-v", "error", "-ss", fmt.Sprint(at.Seconds()), "-i", video,
+		"-frames:v", "1", "-vf", crop, "-f", "rawvideo", "-pix_fmt", "gray", "-").Output()
+	if err != nil || len(out) == 0 {
+		t.Fatalf("picture at %s: %v", at, err)
+	}
+	n := 0
+	for _, y := range out {
+		if y > 190 {
+			n++
+		}
+	}
+	return float64(n) / float64(len(out))
+}
+
+// oneAlone chooses the patient by keyboard: only their place in the picture is left, and only their voice is asked for.
+func oneAlone(t *testing.T, tab *testenv.Chromium, c consultation, about madeManifest) {
+	t.Helper()
+	patient := c.Participants[1].ID
+	frame := about.DurationMS * 30 / 1000 / 2
+	place := ""
+	for _, s := range about.Scenes {
+		for _, tile := range s.Tiles {
+			if s.StartFrame <= frame && frame < s.EndFrame && tile.Participant == patient {
+				place = fmt.Sprintf("%d,%d,%d,%d", tile.X, tile.Y, tile.Width, tile.Height)
+			}
+		}
+	}
+	if place == "" {
+		t.Fatalf("the patient is nowhere at frame %d of %+v", frame, about.Scenes)
+	}
+	tab.Evaluate(fmt.Sprintf(`(location.hash = '#t=%.3f', document.querySelector('[data-testid=person]').focus())`, (float64(frame)+0.5)/30), nil)
+	for _, key := range []string{kb.ArrowDown, kb.ArrowDown} {
+		if err := chromedp.Do(tab.Context, chromedp.KeyEvent(key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tab.WaitFor("the patient is chosen", fmt.Sprintf(`document.querySelector('[data-testid=person]').value === '%s'`, patient))
+	tab.WaitFor("only the patient is to be seen and heard", fmt.Sprintf(`(() => {
+		const note = document.querySelector('[data-testid=alone]');
+		const video = document.querySelector('video[data-testid=archive-video]');
+		return note?.dataset.seen === '%s' && note.dataset.voice === 'true' && video.muted && !video.seeking
+			&& video.style.transform.includes('scale(') && video.style.clipPath.startsWith('inset(');
+	})()`, place))
+	tab.WaitFor("their voice is asked for", fmt.Sprintf(
+		`performance.getEntriesByType('resource').some((one) => one.name.includes('/archives/2/voice-%s.m4a'))`, patient))
+	// The place of the tile now fills the frame, one way or the other.
+	var fills struct{ Wide, High float64 }
+	tab.Evaluate(fmt.Sprintf(`(() => {
+		const [, , width, height] = '%s'.split(',').map(Number);
+		const video = document.querySelector('video'), box = video.getBoundingClientRect(), frame = video.parentElement.getBoundingClientRect();
+		const scale = Math.min(box.width / 1280, box.height / 720);
+		return { wide: width * scale / frame.width, high: height * scale / frame.height };
+	})()`, place), &fills)
+	if most := max(fills.Wide, fills.High); most < 0.99 || most > 1.01 {
+		t.Errorf("the patient fills %.2f of the width and %.2f of the height", fills.Wide, fills.High)
+	}
+	shot(t, tab.Page, "one-alone")
+	tab.Evaluate(`document.querySelector('[data-testid=person]').focus()`, nil)
+	for range 2 {
+		if err := chromedp.Do(tab.Context, chromedp.KeyEvent(kb.ArrowUp)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tab.WaitFor("everybody is back", `(() => {
+		const video = document.querySelector('video');
+		return !video.muted && video.style.transform === '' && video.style.clipPath === '';
+	})()`)
+	if lines := strings.Join(tab.Console(), "\n"); strings.Contains(lines, "error") {
+		t.Errorf("the console says %s", lines)
+	}
+}
