@@ -179,9 +179,12 @@ func TestWHIPRefusals(t *testing.T) {
 	})
 }
 
-// dial opens a WebSocket to the signaling address.
-func dial(ctx context.Context, base, origin string) (*websocket.Conn, *http.Response, error) {
+// dial opens a WebSocket to the signaling address, with more request headers (name, value, …).
+func dial(ctx context.Context, base, origin string, more ...string) (*websocket.Conn, *http.Response, error) {
 	h := http.Header{}
+	for i := 0; i+1 < len(more); i += 2 {
+		h.Set(more[i], more[i+1])
+	}
 	if origin != "" {
 		h.Set("Origin", origin)
 	}
@@ -237,6 +240,69 @@ func TestWebSocketRefusals(t *testing.T) {
 		_, resp, err := dial(ctx, p.URL, "https://elsewhere.example")
 		if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
 			t.Fatalf("got %v, %v, want 403", resp, err)
+		}
+	})
+	t.Run("a session", func(t *testing.T) {
+		raw, err := json.Marshal(map[string]string{"token": c.Participants[0].token(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := service.with("").do("POST", "/api/v1/session", "application/json", raw)
+		cookie, _, _ := strings.Cut(a.Header.Get("Set-Cookie"), ";")
+		if a.Status != http.StatusOK || cookie == "" {
+			t.Fatalf("no session: %d %s", a.Status, a.Body)
+		}
+		for _, tt := range []struct {
+			name, origin string
+			refused      bool // before there is a WebSocket
+			want         string
+		}{
+			{"by this server's page", p.URL, false, "welcome"},
+			{"without a word of where it comes from", "", false, "error"},
+			{"by another site's page", "https://elsewhere.example", true, ""},
+			{"by a page on another port", "http://127.0.0.1:1", true, ""},
+			{"by a page that hides where it comes from", "null", true, ""},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				ws, resp, err := dial(ctx, p.URL, tt.origin, "Cookie", cookie)
+				if tt.refused {
+					if err == nil || resp == nil || resp.StatusCode != http.StatusForbidden {
+						t.Fatalf("got %v, %v, want 403", resp, err)
+					}
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer ws.CloseNow()
+				ws.SetReadLimit(1 << 20)
+				switch m := say(t, ws, `{"type":"hello"}`); {
+				case m["type"] != tt.want:
+					t.Errorf("got %v, want %s", m, tt.want)
+				case tt.want == "error":
+					wantError(t, m, "unauthorized")
+				}
+			})
+		}
+	})
+	t.Run("a message of one byte too many", func(t *testing.T) {
+		const most = 256 << 10
+		hello, err := json.Marshal(map[string]string{"type": "hello", "token": c.Participants[0].token(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ws := open(t)
+		say(t, ws, string(hello))
+		long := func(n int) string { return `{"type":"` + strings.Repeat("x", n-len(`{"type":""}`)) + `"}` }
+		wantError(t, say(t, ws, long(most)), "bad_message")
+		if err := ws.Write(ctx, websocket.MessageText, []byte(long(most+1))); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, _, err = ws.Read(ctx)
+		}
+		if websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
+			t.Errorf("the connection ended with %v, want %d", err, websocket.StatusMessageTooBig)
 		}
 	})
 	t.Run("a wrong token", func(t *testing.T) {

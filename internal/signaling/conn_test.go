@@ -11,10 +11,16 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
 )
 
 // connected gives the client's end of a WebSocket whose messages after hello go to handlers.
 func connected(t *testing.T, handlers map[string]handler) *websocket.Conn {
+	t.Helper()
+	return connectedWithin(t, rate.NewLimiter(perSecond, burst), handlers)
+}
+
+func connectedWithin(t *testing.T, limit *rate.Limiter, handlers map[string]handler) *websocket.Conn {
 	t.Helper()
 	done := make(chan struct{})
 	server := &Server{cfg: Config{Logger: slog.New(slog.DiscardHandler), Explain: func(err error) Error {
@@ -29,7 +35,7 @@ func connected(t *testing.T, handlers map[string]handler) *websocket.Conn {
 		}
 		ctx, end := context.WithCancel(t.Context())
 		c := newConn(server, ws, r)
-		c.end, c.handlers = end, handlers
+		c.end, c.handlers, c.limit = end, handlers, limit
 		wrote := make(chan struct{})
 		go func() { defer close(wrote); c.write(ctx) }()
 		c.read(ctx)
@@ -147,5 +153,25 @@ func TestWhoeverTalksTooMuchWhileNothingIsHandledIsSentAway(t *testing.T) {
 	close(release)
 	if got := hear(t, ws); !strings.Contains(got, CodeTooMany) {
 		t.Errorf("the answer is %s", got)
+	}
+}
+
+func TestOneMessageMoreThanMayBeSaidAtOnceIsTooMany(t *testing.T) {
+	// No time passes in which there could be more.
+	ws := connectedWithin(t, rate.NewLimiter(0, burst), nil)
+	for i := range burst {
+		say(t, ws, `{"type":"ping"}`)
+		if got := hear(t, ws); got != `{"type":"pong"}` {
+			t.Fatalf("message %d of %d is answered with %s", i+1, burst, got)
+		}
+	}
+	say(t, ws, `{"type":"ping"}`)
+	if got := hear(t, ws); !strings.Contains(got, `"type":"error"`) || !strings.Contains(got, CodeTooMany) {
+		t.Errorf("one more is answered with %s", got)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, raw, err := ws.Read(ctx); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+		t.Errorf("then comes %s (%v), want the end", raw, err)
 	}
 }
