@@ -39,7 +39,8 @@ type order struct {
 
 // state is what an agent reports, one a line, four times a second.
 type state struct {
-	Connected time.Duration // from the first packet until media could flow; 0 before
+	Opened    time.Duration // from the first packet until the server had said who the participant is
+	Connected time.Duration // from then, when it joined, until media could flow; 0 before
 	Entry     string        // how far the participant was when, in seconds after it began
 	Way       string
 	Audio     int // packets that came
@@ -104,9 +105,10 @@ func (a *agent) run(ctx context.Context, in io.Reader) error {
 	if err != nil {
 		return a.report(state{Error: err.Error(), Gone: true})
 	}
+	steps := a.p.Steps()
 	a.mu.Lock()
-	a.state.Connected = time.Since(began)
-	a.state.Entry = entry(began, a.p.Steps())
+	a.state.Opened, a.state.Connected = steps.Welcomed.Sub(began), time.Since(steps.Welcomed)
+	a.state.Entry = entry(began, steps)
 	a.mu.Unlock()
 	orders := make(chan order)
 	go readOrders(in, orders)

@@ -16,10 +16,12 @@ import (
 // Result is what came of one kind.
 type Result struct {
 	Kind      Kind
-	Connected time.Duration // of the participant in the network of the kind
+	Connected time.Duration // of the participant in the network of the kind, from joining on
+	Machine   float64       // how many times as slow as the reference the machine was meanwhile, while it came back too
 	Entry     string        // its steps on the way in
 	Way       string
-	Back      time.Duration // after what happened in mid-call; 0 if nothing did
+	Back      time.Duration // after what happened in mid-call, the longest; 0 if nothing did
+	Tries     int           // how often the kind was run, this time included
 	Steps     []string      // that the participant took to come back
 	Err       error
 }
@@ -32,6 +34,8 @@ type call struct {
 	access *access
 	id     string
 	people [2]person // the patient in the network of the kind, the doctor in the best there is
+
+	happened span // in mid-call
 }
 
 type person struct {
@@ -42,8 +46,14 @@ type person struct {
 // roles name the people in messages.
 var roles = [...]string{"the patient", "the doctor"}
 
-// watch is how long both must see and hear each other.
-const watch = 2 * time.Second
+const (
+	// watch is how long both must see and hear each other.
+	watch = 2 * time.Second
+	// opening bounds the time until the server has said who the participant is: a page is open long before anybody joins.
+	opening = 20 * time.Second
+	// waiting bounds everything that has no limit of its own. It says that something never happens.
+	waiting = time.Minute
+)
 
 // run holds a consultation over a network of the kind and says how it went.
 func (w *world) run(kind Kind) (r Result) {
@@ -53,25 +63,13 @@ func (w *world) run(kind Kind) (r Result) {
 	if r.Err = c.prepare(); r.Err != nil {
 		return r
 	}
-	patient, doctor := c.people[0].agent, c.people[1].agent
-	connected := func(s state) bool { return s.Connected > 0 }
-	if _, r.Err = doctor.until("the doctor connects", 20*time.Second, connected); r.Err != nil {
-		return r
-	}
-	s, err := patient.until("the patient connects", kind.Limit+20*time.Second, connected)
-	if err != nil {
-		r.Err = err
-		return r
-	}
-	r.Connected, r.Entry = s.Connected, s.Entry
-	if r.Connected > kind.Limit {
-		r.Err = fmt.Errorf("connected after %s, limit %s", r.Connected.Round(time.Millisecond), kind.Limit)
+	if r.Err = c.connect(&r); r.Err != nil {
 		return r
 	}
 	if r.Err = c.flows(); r.Err != nil {
 		return r
 	}
-	s, _ = patient.now()
+	s, _ := c.people[0].agent.now()
 	r.Way = s.Way
 	if kind.Mid != nil {
 		if r.Err = c.middle(&r); r.Err != nil {
@@ -81,8 +79,32 @@ func (w *world) run(kind Kind) (r Result) {
 	if r.Err = c.discreet(); r.Err != nil {
 		return r
 	}
-	r.Err = c.recorded()
+	if r.Err = c.recorded(); r.Err == nil && kind.Mid != nil {
+		r.Err = c.whole()
+	}
 	return r
+}
+
+// connect waits until both can send and hear, and holds the patient's limits against how long it took.
+func (c *call) connect(r *Result) error {
+	began := time.Now()
+	connected := func(s state) bool { return s.Connected > 0 }
+	if _, err := c.people[1].agent.until("the doctor connects", waiting, connected); err != nil {
+		return err
+	}
+	s, err := c.people[0].agent.until("the patient connects", waiting, connected)
+	if err != nil {
+		return err
+	}
+	r.Machine = c.world.computer.slowness(began, time.Now())
+	r.Connected, r.Entry = s.Connected, s.Entry
+	if limit := scaled(opening, r.Machine); s.Opened > limit {
+		return fmt.Errorf("welcome after %s, limit %s on this machine", seconds(s.Opened), seconds(limit))
+	}
+	if limit := scaled(c.kind.Limit, r.Machine); r.Connected > limit {
+		return fmt.Errorf("connected after %s s, limit %s s on this machine", seconds(r.Connected), seconds(limit))
+	}
+	return nil
 }
 
 // discreet says whether all that came to one participant was free of the other's addresses.
@@ -126,7 +148,7 @@ func (c *call) prepare() (err error) {
 	for i, p := range made.Participants {
 		_, token, _ := strings.Cut(p.JoinURL, "#token=")
 		t := task{
-			URL: c.server.urls[0] + "/api/v1/signaling", Token: token, Who: i, Within: c.kind.Limit + 15*time.Second,
+			URL: c.server.urls[0] + "/api/v1/signaling", Token: token, Who: i, Within: waiting,
 			Reach: simpeer.Reach{AllWays: true}, Heals: c.kind.Mid != nil && (i == 0 || c.kind.Server == Restarted),
 		}
 		place := c.world.doctor
@@ -153,17 +175,17 @@ func (c *call) prepare() (err error) {
 func (c *call) flows() error {
 	for i, p := range c.people {
 		who := roles[i]
-		from, err := p.agent.until(who+" sees and hears", 10*time.Second, func(s state) bool { return s.Audio > 0 && s.Video > 0 })
+		from, err := p.agent.until(who+" sees and hears", waiting, func(s state) bool { return s.Audio > 0 && s.Video > 0 })
 		if err != nil {
 			return err
 		}
 		// A link that loses much, or carries little, brings fewer; and the recorder needs whole pictures of it.
 		long := watch
 		if c.kind.Link.Loss > 0 {
-			long *= 3
+			long = time.Duration(float64(long) * (2 + 20*c.kind.Link.Loss))
 		}
 		audio, video := int(long/(20*time.Millisecond))/2, int(long.Seconds()*simpeer.FPS)/4
-		if _, err := p.agent.until(who+" goes on to see and hear", 4*long, func(s state) bool {
+		if _, err := p.agent.until(who+" goes on to see and hear", waiting, func(s state) bool {
 			return s.Audio >= from.Audio+audio && s.Video >= from.Video+video
 		}); err != nil {
 			return err
@@ -174,32 +196,36 @@ func (c *call) flows() error {
 
 // middle lets happen what the kind has for mid-call and measures how long it takes until media flows again.
 func (c *call) middle(r *Result) error {
-	if err := c.kind.Mid(c); err != nil {
+	c.happened.from = time.Now()
+	if err := c.kind.Mid(c, r); err != nil {
 		return fmt.Errorf("in mid-call: %w", err)
 	}
-	began := time.Now()
-	if err := c.back(c.kind.Back + 10*time.Second); err != nil {
-		return err
-	}
-	r.Back = time.Since(began)
+	c.happened.to = time.Now()
+	err := c.back(r)
 	s, _ := c.people[0].agent.now()
 	r.Steps, r.Way = s.Healed, r.Way+" → "+s.Way
-	if r.Back > c.kind.Back {
-		return fmt.Errorf("back after %s, limit %s", r.Back.Round(time.Millisecond), c.kind.Back)
-	}
-	return nil
+	return err
 }
 
-// back waits until both see and hear each other again.
-func (c *call) back(within time.Duration) error {
+// back waits until both see and hear each other again, and holds the kind's limit against how long it took.
+func (c *call) back(r *Result) error {
+	began := time.Now()
 	for i, p := range c.people {
-		from, _ := p.agent.now()
-		s, err := p.agent.until(roles[i]+" comes back", within, func(s state) bool {
+		from, err := p.agent.fresh(waiting)
+		if err != nil {
+			return err
+		}
+		s, err := p.agent.until(roles[i]+" comes back", waiting, func(s state) bool {
 			return s.Audio > from.Audio+10 && s.Video > from.Video+5
 		})
 		if err != nil {
 			return fmt.Errorf("%w (%s)", err, strings.Join(s.Healed, ", "))
 		}
+	}
+	took, slowness := time.Since(began), c.world.computer.slowness(began, time.Now())
+	r.Back, r.Machine = max(r.Back, took), max(r.Machine, slowness)
+	if limit := scaled(c.kind.Back, slowness); took > limit {
+		return fmt.Errorf("back after %s s, limit %s s on this machine", seconds(took), seconds(limit))
 	}
 	return nil
 }
@@ -209,7 +235,7 @@ func (c *call) recorded() error {
 	if err := c.people[1].agent.tell("end"); err != nil {
 		return err
 	}
-	limit := time.After(20 * time.Second)
+	limit := time.After(waiting)
 	ticker := time.NewTicker(300 * time.Millisecond)
 	defer ticker.Stop()
 	for {

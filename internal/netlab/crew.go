@@ -17,7 +17,7 @@ import (
 
 // crewed is an agent as the test sees it.
 type crewed struct {
-	cmd   *exec.Cmd
+	cmd   *exec.Cmd // nil of an agent in this process
 	in    io.WriteCloser
 	log   bytes.Buffer
 	done  chan struct{} // closed when the process is gone
@@ -87,6 +87,24 @@ func (c *crewed) now() (state, <-chan struct{}) {
 	return c.state, c.moved
 }
 
+// fresh waits for a report that was made after the call: the one that is on its way may be older.
+func (c *crewed) fresh(within time.Duration) (state, error) {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	for range 2 {
+		s, moved := c.now()
+		select {
+		case <-moved:
+		case <-c.done:
+			return s, fmt.Errorf("the participant is gone: %s %s", s.Error, bytes.TrimSpace(c.log.Bytes()))
+		case <-timer.C:
+			return s, fmt.Errorf("no report within %s", within)
+		}
+	}
+	s, _ := c.now()
+	return s, nil
+}
+
 // until waits for a report that holds.
 func (c *crewed) until(what string, within time.Duration, holds func(state) bool) (state, error) {
 	timer := time.NewTimer(within)
@@ -129,6 +147,9 @@ func (c *crewed) dismiss(within time.Duration) {
 	select {
 	case <-c.done:
 	case <-time.After(within):
+		if c.cmd == nil {
+			return // it is a goroutine, which cannot be ended
+		}
 		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 		<-c.done
 	}

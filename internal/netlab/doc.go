@@ -6,5 +6,6 @@
 // them, and the rules of routers; the server is the real program in a namespace of its own, and so is each participant.
 //
 // All of its traffic stays inside namespaces that it made, whose names begin with consilium-lab and its process id. It
-// needs root and Linux. Only tests import it.
+// needs root and Linux. Kinds that a virtual network can show run without either, with the SFU and the recorder in this process.
+// Only tests import it.
 package netlab

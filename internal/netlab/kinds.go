@@ -39,7 +39,7 @@ const (
 type Kind struct {
 	Number int
 	Name   string
-	Limit  time.Duration // from opening the WebSocket until media can flow
+	Limit  time.Duration // from joining until media can flow
 
 	IPv4, IPv6 Family
 	NAT        NAT
@@ -53,10 +53,8 @@ type Kind struct {
 	Server Serving
 	// Mid is what happens in mid-call, and Back within which time media must flow again; it counts from the end of what
 	// happens.
-	Mid  func(*call) error
+	Mid  func(*call, *Result) error
 	Back time.Duration
-	// Slice says that the kind is in the short run.
-	Slice bool
 	// Browser says that a real Chromium takes part as well, in a run of its own.
 	Browser bool
 	// Chromium is the path of the browser in such a run.
@@ -97,17 +95,17 @@ const (
 
 // Kinds is the whole table.
 var Kinds = []Kind{
-	{Number: 1, Name: "open IPv4", Limit: 2 * time.Second, Slice: true},
+	{Number: 1, Name: "open IPv4", Limit: 2 * time.Second},
 	{Number: 2, Name: "port-preserving NAT", Limit: 2 * time.Second, NAT: PortPreserving},
-	{Browser: true, Number: 3, Name: "symmetric NAT", Limit: 2 * time.Second, NAT: Symmetric, Slice: true},
+	{Browser: true, Number: 3, Name: "symmetric NAT", Limit: 2 * time.Second, NAT: Symmetric},
 	{Number: 4, Name: "CGNAT: symmetric NAT twice", Limit: 2 * time.Second, NAT: DoubleNAT},
-	{Number: 5, Name: "UDP blocked", Limit: 5 * time.Second, NAT: Symmetric, Filter: onlyTCP, Slice: true},
+	{Number: 5, Name: "UDP blocked", Limit: 5 * time.Second, NAT: Symmetric, Filter: onlyTCP},
 	{Browser: true, Number: 6, Name: "only TCP 443, the rest dropped", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443},
 	{Number: 7, Name: "only TCP 443, the rest rejected", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443Reject},
 	{Number: 8, Name: "only UDP 53 and 443, TCP 443", Limit: 3 * time.Second, NAT: Symmetric, Filter: only443And53},
-	{Browser: true, Number: 9, Name: "TCP 443 only, and only TLS", Limit: 8 * time.Second, NAT: Symmetric, Filter: onlyTLS, Slice: true},
+	{Browser: true, Number: 9, Name: "TCP 443 only, and only TLS", Limit: 8 * time.Second, NAT: Symmetric, Filter: onlyTLS},
 	{Browser: true, Number: 10, Name: "a CONNECT proxy and no route", Limit: 8 * time.Second, NAT: Symmetric, Filter: nothing, Proxy: true},
-	{Browser: true, Number: 11, Name: "IPv6 only", Limit: 2 * time.Second, IPv4: Absent, IPv6: Works, Slice: true},
+	{Browser: true, Number: 11, Name: "IPv6 only", Limit: 2 * time.Second, IPv4: Absent, IPv6: Works},
 	{Number: 12, Name: "IPv6 that leads nowhere", Limit: 4 * time.Second, IPv6: Dead},
 	{Number: 13, Name: "IPv4 that leads nowhere", Limit: 4 * time.Second, IPv4: Dead, IPv6: Works},
 	{
@@ -127,7 +125,7 @@ var Kinds = []Kind{
 		Link: Link{Delay: 40 * time.Millisecond, Rate: 300_000},
 	},
 	{Browser: true, Number: 18, Name: "only .local candidates", Limit: 2 * time.Second, NAT: Symmetric, Hidden: true},
-	{Number: 19, Name: "server behind 1:1 NAT without hairpin", Limit: 2 * time.Second, NAT: Symmetric, Server: OneToOne, Slice: true},
+	{Number: 19, Name: "server behind 1:1 NAT without hairpin", Limit: 2 * time.Second, NAT: Symmetric, Server: OneToOne},
 	{Number: 20, Name: "NAT64 and IPv6 only", Limit: 5 * time.Second, IPv4: Absent, IPv6: Works, NAT: NAT64},
 	{
 		Number: 21, Name: "NAT that forgets in 10 s, 15 s muted", Limit: 2 * time.Second, NAT: Symmetric,
@@ -135,7 +133,7 @@ var Kinds = []Kind{
 	},
 	{
 		Browser: true, Number: 22, Name: "another public address in mid-call", Limit: 2 * time.Second, NAT: Symmetric,
-		Mid: newPublicAddress, Back: 8 * time.Second, Slice: true,
+		Mid: newPublicAddress, Back: 8 * time.Second,
 	},
 	{
 		Browser: true, Number: 23, Name: "another own address in mid-call", Limit: 2 * time.Second, NAT: Symmetric,

@@ -20,12 +20,17 @@ func (c *call) nothing(d time.Duration, rule string) error {
 }
 
 // muted is a pause in a call behind a router that forgets after ten seconds.
-func muted(c *call) error {
+func muted(c *call, _ *Result) error {
 	for _, key := range []string{"nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"} {
 		if err := c.access.router.sysctl("net/netfilter/"+key, "10"); err != nil {
 			return err
 		}
 	}
+	return mutedFor(c, nil)
+}
+
+// mutedFor is the pause itself.
+func mutedFor(c *call, _ *Result) error {
 	patient := c.people[0].agent
 	if err := patient.tell("mute"); err != nil {
 		return err
@@ -35,7 +40,7 @@ func muted(c *call) error {
 }
 
 // newPublicAddress is what a provider does at night.
-func newPublicAddress(c *call) error {
+func newPublicAddress(c *call, _ *Result) error {
 	other := strings.TrimSuffix(c.access.edge, ".2") + ".3"
 	return c.access.router.ip(
 		"addr del "+c.access.edge+"/24 dev wan", "addr add "+other+"/24 dev wan",
@@ -44,20 +49,23 @@ func newPublicAddress(c *call) error {
 }
 
 // newOwnAddress is what a phone does that leaves the Wi-Fi.
-func newOwnAddress(c *call) error {
+func newOwnAddress(c *call, _ *Result) error {
 	return c.access.client.ip("addr del "+clientV4+"/24 dev eth0", "addr add 10.77.0.99/24 dev eth0", fmt.Sprintf(defaultV4, homeV4))
 }
 
+// outageLengths are how long nothing goes through.
+var outageLengths = []time.Duration{8 * time.Second, 30 * time.Second, 90 * time.Second}
+
 // outages are three, of 8, 30 and 90 seconds; the participant comes back after each.
-func outages(c *call) error {
-	for _, d := range []time.Duration{8 * time.Second, 30 * time.Second, 90 * time.Second} {
+func outages(c *call, r *Result) error {
+	for i, d := range outageLengths {
 		if err := c.nothing(d, "drop"); err != nil {
 			return err
 		}
-		if d == 90*time.Second {
+		if i == len(outageLengths)-1 {
 			break // that one is measured by the caller
 		}
-		if err := c.back(c.kind.Back); err != nil {
+		if err := c.back(r); err != nil {
 			return fmt.Errorf("after %s: %w", d, err)
 		}
 	}
@@ -65,20 +73,21 @@ func outages(c *call) error {
 }
 
 // restart stops the server and starts it again.
-func restart(c *call) error {
+func restart(c *call, _ *Result) error {
 	c.server.process.Stop(c.world.t)
 	return c.server.start()
 }
 
 // signalingCut takes TCP away for a while. Sound and picture, which go over UDP, do not notice.
-func signalingCut(c *call) error {
+func signalingCut(c *call, _ *Result) error {
 	done := make(chan error, 1)
 	go func() { done <- c.nothing(8*time.Second, "meta l4proto tcp drop") }()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		for i, p := range c.people {
-			if s, _ := p.agent.now(); s.Idle > time.Second {
+			s, _ := p.agent.now()
+			if s.Idle > time.Second && s.Idle > scaled(time.Second, c.world.computer.slowness(time.Now().Add(-s.Idle), time.Now())) {
 				return errors.Join(<-done, fmt.Errorf("media to %s stood still for %s", roles[i], s.Idle))
 			}
 		}
@@ -94,6 +103,6 @@ func signalingCut(c *call) error {
 }
 
 // udpDies is a firewall that changes its mind.
-func udpDies(c *call) error {
+func udpDies(c *call, _ *Result) error {
 	return c.access.router.nft("table inet outage {\n chain pass {\n type filter hook forward priority -10;\n meta l4proto udp drop\n }\n}")
 }

@@ -17,12 +17,13 @@ import (
 )
 
 var (
-	all      = flag.Bool("all", false, "run every kind of network, not the short run")
-	only     = flag.String("only", "", "run the kinds with these numbers, with commas")
+	only     = flag.String("only", "", "run the kinds with these numbers, with commas; without it all")
 	repeat   = flag.Int("repeat", 1, "how often to run them")
 	parallel = flag.Int("kinds", 4, "how many kinds run at once")
 	patience = flag.Int("patience", 1, "by how much the limits are longer, for machines that do other work too")
 	browsers = flag.String("browsers", "no", "whether a real Chromium takes part over the kinds that are marked: no, also, only")
+	again    = flag.Bool("again", false, "run a kind that failed once more, alone; the table says so")
+	lite     = flag.Bool("lite", false, "let the servers be ICE-lite: they answer checks and send none")
 	output   = flag.String("table", "", "file to add the table to")
 )
 
@@ -50,9 +51,16 @@ func TestNetwork(t *testing.T) {
 		kinds = withBrowsers(kinds, testenv.Require(t, "chromium")["chromium"], *browsers == "only")
 	}
 	w := newWorld(t)
+	w.lite = *lite
 	for range *repeat {
-		results := w.runAll(kinds, *parallel)
+		results := runAll(kinds, *parallel, w.run)
+		if *again {
+			w.runAgain(results)
+		}
 		text := table(results)
+		if *lite {
+			text = "With servers that are ICE-lite:\n\n" + text
+		}
 		t.Log("\n" + text)
 		if *output != "" {
 			appendFile(t, *output, text)
@@ -92,12 +100,7 @@ func chosen(t *testing.T) []Kind {
 		kinds[i].Limit *= time.Duration(*patience)
 		kinds[i].Back *= time.Duration(*patience)
 	}
-	return slices.DeleteFunc(kinds, func(k Kind) bool {
-		if len(numbers) > 0 {
-			return !numbers[k.Number]
-		}
-		return !*all && !k.Slice
-	})
+	return slices.DeleteFunc(kinds, func(k Kind) bool { return len(numbers) > 0 && !numbers[k.Number] })
 }
 
 // withBrowsers adds a run with a real browser for each kind that is marked, or leaves these alone.
@@ -115,20 +118,32 @@ func withBrowsers(kinds []Kind, chromium string, alone bool) []Kind {
 	return append(kinds, marked...)
 }
 
-// runAll runs kinds, some at once, and keeps their order.
-func (w *world) runAll(kinds []Kind, atOnce int) []Result {
+// runAll runs kinds, some at once, and keeps their order. It begins at the end, where those are that take long.
+func runAll(kinds []Kind, atOnce int, run func(Kind) Result) []Result {
 	results := make([]Result, len(kinds))
 	slots := make(chan struct{}, atOnce)
 	var wg sync.WaitGroup
-	for i, kind := range kinds {
+	for i, kind := range slices.Backward(kinds) {
 		results[i] = Result{Kind: kind, Err: errors.New("it did not come to an end")}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			results[i] = w.run(kind)
+			results[i] = run(kind)
 			fmt.Fprintf(os.Stderr, "%d %s: %v\n", kind.Number, kind.label(), results[i].Err)
 		})
 	}
 	wg.Wait()
 	return results
+}
+
+// runAgain runs the kinds that failed once more, each alone.
+func (w *world) runAgain(results []Result) {
+	for i, r := range results {
+		if r.Err == nil {
+			continue
+		}
+		results[i] = w.run(r.Kind)
+		results[i].Tries = 2
+		fmt.Fprintf(os.Stderr, "%d %s: once more, because of %v: %v\n", r.Kind.Number, r.Kind.label(), r.Err, results[i].Err)
+	}
 }

@@ -12,8 +12,8 @@ const total = 27
 // table shows results, one a line, and ends with the line that counts.
 func table(results []Result) string {
 	var b strings.Builder
-	b.WriteString("| # | network | limit s | connected s | way | back s | result |\n|---|---|---|---|---|---|---|\n")
-	good, ran, browsers, goodBrowsers := 0, 0, 0, 0
+	b.WriteString("| # | network | limit s | connected s | way | back limit s | back s | machine | result |\n|---|---|---|---|---|---|---|---|---|\n")
+	good, promised, ran, browsers, goodBrowsers := 0, 0, 0, 0, 0
 	for _, r := range results {
 		verdict := "ok"
 		if r.Err != nil {
@@ -22,6 +22,7 @@ func table(results []Result) string {
 		if r.Kind.Chromium == "" {
 			ran++
 			good += counted(r.Err == nil)
+			promised += counted(r.Err == nil && r.Tries < 2 && r.Connected <= r.Kind.Limit && r.Back <= r.Kind.Back)
 		} else {
 			browsers++
 			goodBrowsers += counted(r.Err == nil)
@@ -32,8 +33,11 @@ func table(results []Result) string {
 		if len(r.Steps) > 0 {
 			verdict += " (" + strings.Join(r.Steps, ", ") + ")"
 		}
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s |\n", r.Kind.Number, r.Kind.label(), seconds(r.Kind.Limit),
-			seconds(r.Connected), r.Way, seconds(r.Back), verdict)
+		if r.Tries > 1 {
+			verdict += fmt.Sprintf(" {run %d}", r.Tries)
+		}
+		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s | %.1f | %s |\n", r.Kind.Number, r.Kind.label(), seconds(r.Kind.Limit),
+			seconds(r.Connected), r.Way, seconds(r.Kind.Back), seconds(r.Back), r.Machine, verdict)
 	}
 	if n := total - ran; n > 0 {
 		fmt.Fprintf(&b, "\n%d of %d kinds did not run.\n", n, total)
@@ -42,6 +46,7 @@ func table(results []Result) string {
 		fmt.Fprintf(&b, "\n%d of %d kinds did not run with Chromium.\n", n, totalBrowsers())
 	}
 	fmt.Fprintf(&b, "\nchromium_connected=%d/%d\n", goodBrowsers, totalBrowsers())
+	fmt.Fprintf(&b, "\nwithin_bare_limits=%d/%d\n", promised, total)
 	fmt.Fprintf(&b, "\nconnected=%d/%d\n", good, total)
 	return b.String()
 }

@@ -33,14 +33,16 @@ const (
 
 // world is what all kinds share: the net between them, the servers, and the doctor's network, which is the best there is.
 type world struct {
-	t       testing.TB
-	inet    *namespace
-	doctor  *namespace
-	next    atomic.Int64 // number of the next network
-	mu      sync.Mutex   // guards servers
-	servers map[Serving]*server
+	t        testing.TB
+	inet     *namespace
+	doctor   *namespace
+	next     atomic.Int64 // number of the next network
+	mu       sync.Mutex   // guards servers
+	servers  map[Serving]*server
+	computer *computer // how slow the computer is
 
 	programs string // folder of live
+	lite     bool   // the servers answer the checks of ICE and send none
 }
 
 // newWorld makes it; it goes with the test.
@@ -50,7 +52,18 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, servers: map[Serving]*server{}, programs: testenv.Programs(t)}
-	var err error
+	cert, err := newCertificate(t.TempDir(), nil, net.ParseIP("127.0.0.1"))
+	if err == nil {
+		w.computer, err = newComputer(cert)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.computer.close(); err != nil {
+			t.Error(err)
+		}
+	})
 	if w.inet, err = w.machine("inet"); err == nil {
 		err = w.inet.router()
 	}
@@ -187,6 +200,9 @@ func (s *server) start() error {
 		if !strings.HasPrefix(e, "CONSILIUM_") {
 			cmd.Env = append(cmd.Env, e)
 		}
+	}
+	if s.w.lite {
+		env = append(env, "CONSILIUM_ICE_LITE=true")
 	}
 	cmd.Env = append(append(cmd.Env, env...), s.env...)
 	s.process = testenv.StartProcess(s.w.t, "live", cmd)

@@ -24,18 +24,23 @@ import (
 // It also keeps back media of SSRCs that no answer has announced yet, as browsers do: pion reads such packets from two
 // goroutines at once when the answer comes.
 type cable struct {
-	*stdnet.Net
+	transport.Net
+	own       bool          // the network is the machine's
 	trip      time.Duration // there and back
 	isCut     atomic.Bool
 	announced sync.Map // ssrc → true
 }
 
-func newCable(trip time.Duration) (*cable, error) {
-	n, err := stdnet.NewNet()
+// newCable puts a cable into a network, the machine's own if that is nil.
+func newCable(n transport.Net, trip time.Duration) (*cable, error) {
+	if n != nil {
+		return &cable{Net: n, trip: trip}, nil
+	}
+	own, err := stdnet.NewNet()
 	if err != nil {
 		return nil, fmt.Errorf("network: %w", err)
 	}
-	return &cable{Net: n, trip: trip}, nil
+	return &cable{Net: own, own: true, trip: trip}, nil
 }
 
 func (c *cable) cut() { c.isCut.Store(true) }

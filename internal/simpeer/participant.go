@@ -290,7 +290,7 @@ type carried struct {
 }
 
 func (p *Participant) newSession(d door) (*session, error) {
-	c, err := newCable(p.options.Network.trip())
+	c, err := newCable(p.options.Reach.Net, p.options.Network.trip())
 	if err != nil {
 		return nil, err
 	}

@@ -31,6 +31,8 @@ type Reach struct {
 	Improve bool
 	// Proxy is the URL of an HTTP proxy through which all TCP goes, "" for none.
 	Proxy string
+	// Net is the network that media goes over, nil for the machine's. Signaling always goes over the machine's.
+	Net transport.Net `json:"-"`
 }
 
 // ICEServer is a relay as the welcome names it.
@@ -147,6 +149,9 @@ func (s single) Read(b []byte) (int, error) { return s.Conn.Read(b[:min(1, len(b
 
 // Interfaces implements transport.Net. They are read anew each time: the machine's addresses may change in a call.
 func (c *cable) Interfaces() ([]*transport.Interface, error) {
+	if !c.own {
+		return c.Net.Interfaces()
+	}
 	fresh, err := stdnet.NewNet() // ICE asks from two goroutines at once
 	if err != nil {
 		return nil, err

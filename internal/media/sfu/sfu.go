@@ -46,6 +46,9 @@ type Config struct {
 	// opened on every address of the machine, IPv4 and IPv6, loopback included; port 0 takes a free one (see Addr).
 	// Default ":8080".
 	MediaListen string
+	// Sockets carry media in place of MediaListen: of a network that is not the machine's. There is no relay on them, and they
+	// are closed with the SFU.
+	Sockets []net.PacketConn
 	// PublicAddr lists, separated by commas, the addresses under which a 1:1 NAT makes this machine reachable. They are
 	// offered beside the machine's own.
 	PublicAddr string
@@ -121,24 +124,41 @@ func New(cfg Config) (*SFU, error) {
 			return nil, fmt.Errorf("register media metrics: %w", err)
 		}
 	}
-	conns, err := listen(cfg.MediaListen, cfg.Logger)
-	if err != nil {
-		return nil, err
-	}
 	s := &SFU{
 		cfg: cfg, public: public, metrics: metrics,
 		pionLog: logFactory{cfg.Logger}, rooms: map[*Room]struct{}{},
 	}
-	muxes := make([]ice.UDPMux, 0, len(conns))
-	for _, c := range conns {
-		s.addrs = append(s.addrs, c.LocalAddr().(*net.UDPAddr).AddrPort())
-		sp := newSplit(c, dropped)
-		s.splits = append(s.splits, sp)
-		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: sp, Logger: s.pionLog.NewLogger("udpmux")}))
+	sockets, err := s.sockets(dropped)
+	if err != nil {
+		return nil, err
+	}
+	muxes := make([]ice.UDPMux, 0, len(sockets))
+	for _, c := range sockets {
+		addr := c.LocalAddr().(*net.UDPAddr).AddrPort()
+		s.addrs = append(s.addrs, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: c, Logger: s.pionLog.NewLogger("udpmux")}))
 	}
 	s.openTCP(cfg.TCP)
 	s.mux = ice.NewMultiUDPMuxDefault(muxes...)
 	return s, nil
+}
+
+// sockets are what media comes through: those that were given, or the machine's own, from which TURN is taken aside.
+func (s *SFU) sockets(dropped prometheus.Counter) ([]net.PacketConn, error) {
+	if len(s.cfg.Sockets) > 0 {
+		return s.cfg.Sockets, nil
+	}
+	conns, err := listen(s.cfg.MediaListen, s.cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	sockets := make([]net.PacketConn, len(conns))
+	for i, c := range conns {
+		sp := newSplit(c, dropped)
+		s.splits = append(s.splits, sp)
+		sockets[i] = sp
+	}
+	return sockets, nil
 }
 
 // parsePublicAddr splits and checks a list of IP addresses.
