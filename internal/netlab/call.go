@@ -49,6 +49,9 @@ var roles = [...]string{"the patient", "the doctor"}
 const (
 	// watch is how long both must see and hear each other.
 	watch = 2 * time.Second
+	// kept is how many packets of sound and pictures of each the recorder must hold at least. A machine that is busy makes few
+	// pictures a second, so a call lasts until the other one has seen twice as many: recording begins with a whole picture.
+	kept = 20
 	// opening bounds the time until the server has said who the participant is: a page is open long before anybody joins.
 	opening = 20 * time.Second
 	// waiting bounds everything that has no limit of its own. It says that something never happens.
@@ -184,7 +187,7 @@ func (c *call) flows() error {
 		if c.kind.Link.Loss > 0 {
 			long = time.Duration(float64(long) * (2 + 20*c.kind.Link.Loss))
 		}
-		audio, video := int(long/(20*time.Millisecond))/2, int(long.Seconds()*simpeer.FPS)/4
+		audio, video := int(long/(20*time.Millisecond))/2, max(int(long.Seconds()*simpeer.FPS)/4, 2*kept)
 		if _, err := p.agent.until(who+" goes on to see and hear", waiting, func(s state) bool {
 			return s.Audio >= from.Audio+audio && s.Video >= from.Video+video
 		}); err != nil {
@@ -286,7 +289,7 @@ func (c *call) missing() (string, error) {
 	}
 	for i, p := range c.people {
 		for _, kind := range []media.Kind{media.Audio, media.Video} {
-			if frames[what{p.id, kind}] < int(watch.Seconds()*10) {
+			if frames[what{p.id, kind}] < kept {
 				return fmt.Sprintf("%s of %s", kind, roles[i]), nil
 			}
 		}

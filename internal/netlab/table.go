@@ -27,7 +27,7 @@ func table(results []Result) string {
 			browsers++
 			goodBrowsers += counted(r.Err == nil)
 		}
-		if r.Connected > time.Second {
+		if r.Connected > time.Second && r.Entry != "" {
 			verdict += " [" + r.Entry + "]"
 		}
 		if len(r.Steps) > 0 {

@@ -64,7 +64,7 @@ func (v *virtual) hold(c *call, r *Result) error {
 	v.desk.seal("ended")
 	for i, p := range c.people {
 		for _, kind := range []media.Kind{media.Audio, media.Video} {
-			if v.desk.recorded(p.id, kind) < int(watch.Seconds()*10) {
+			if v.desk.recorded(p.id, kind) < kept {
 				return fmt.Errorf("the recorder does not hold %s of %s", kind, roles[i])
 			}
 		}
