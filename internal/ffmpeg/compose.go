@@ -14,7 +14,9 @@ type Composition struct {
 	Rate          int    // frames per second
 	Background    uint32 // 0xRRGGBB
 	Tiles         []Tile
-	Overlay       string // PNG file with transparency, as large as the canvas, drawn over everything
+	Overlay       string // PNG file with transparency, drawn over everything
+	OverlayX      int    `json:",omitempty"` // where its upper left corner lies, even
+	OverlayY      int    `json:",omitempty"`
 	Stamp         *Stamp `json:",omitempty"`
 	Frames        int64  // exactly
 	Encoder       Encoder
@@ -85,6 +87,9 @@ func Compose(c Composition) (Command, error) {
 		return Command{}, fmt.Errorf("compose %d frames at %d Hz: %w", c.Frames, c.Rate, errNothing)
 	}
 	args, err := arguments(1+len(names), func() *ffgo.Stream { return c.output(c.picture()) })
+	if err == nil && len(c.Tiles) > 0 {
+		err = watchedAside(args)
+	}
 	if err != nil {
 		return Command{}, fmt.Errorf("compose: %w", err)
 	}
@@ -122,10 +127,10 @@ func (c Composition) picture() *ffgo.Stream {
 		out = ffgo.Filter([]*ffgo.Stream{out, p.stream}, "overlay", ffgo.Args{itoa(p.x), itoa(p.y), "format=yuv420"})
 	}
 	if len(c.Tiles) > 0 {
-		out = watched(out, stillness, stillFor)
+		out = out.Filter("split", nil) // see watchedAside
 	}
 	overlay := ffgo.Input(file(c.Overlay), input("png_pipe", "png")).Video()
-	out = ffgo.Filter([]*ffgo.Stream{out, overlay}, "overlay", ffgo.Args{"0", "0", "format=yuv420"})
+	out = ffgo.Filter([]*ffgo.Stream{out, overlay}, "overlay", ffgo.Args{itoa(c.OverlayX), itoa(c.OverlayY), "format=yuv420"})
 	if s := c.Stamp; s != nil {
 		out = ffgo.Filter([]*ffgo.Stream{out, c.stamp()}, "overlay", ffgo.Args{itoa(s.X), itoa(s.Y), "format=yuv420"})
 	}

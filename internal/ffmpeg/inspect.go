@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,9 +39,35 @@ const (
 	blackness = "d=0.5:pix_th=0.05"
 )
 
+// watchEvery is how many frames go by for each one that is watched, and watchSmaller by how much smaller it is than the
+// picture, in each direction: both cost nothing of what the eye is for, and watching would cost as much as scaling
+// otherwise. Points are left out and not averaged, so that the noise of a camera stays as large as it is.
+const (
+	watchEvery   = 3
+	watchSmaller = 2
+)
+
+// watchedAside makes a branch of the graph where the picture is watched; what it says is all that comes of it. at is the
+// filter that gives the picture, the only one of its name with one output: the library knows no branch without an output.
+func watchedAside(args []string) error {
+	graph := slices.Index(args, "-filter_complex") + 1
+	if graph == 0 || strings.Count(args[graph], aside) != 1 {
+		return errors.New("no place to watch the picture")
+	}
+	args[graph] = strings.Replace(args[graph], aside, "split=2[watch]", 1) + fmt.Sprintf(
+		";[watch]framestep=%d,scale=iw/%d:ih/%d:flags=neighbor+bitexact,freezedetect=n=%s:d=%d,blackdetect=%s,nullsink",
+		watchEvery, watchSmaller, watchSmaller, noise(stillness), stillFor, blackness)
+	return nil
+}
+
+// aside stands in the graph where watchedAside makes its branch.
+const aside = "split=1"
+
+func noise(still float64) string { return strconv.FormatFloat(min(1, still), 'f', 6, 64) }
+
 // watched adds the watching to a picture, which goes by unchanged.
 func watched(s *ffgo.Stream, still float64, forSeconds int) *ffgo.Stream {
-	return s.Filter("freezedetect", ffgo.Args{"n=" + strconv.FormatFloat(min(1, still), 'f', 6, 64), "d=" + itoa(forSeconds)}).
+	return s.Filter("freezedetect", ffgo.Args{"n=" + noise(still), "d=" + itoa(forSeconds)}).
 		Filter("blackdetect", ffgo.Args{blackness})
 }
 
@@ -111,9 +138,10 @@ func (c Composition) WatchTile(t Tile) (Command, error) {
 	share := float64(c.Width*c.Height) / float64(t.Width*t.Height)
 	args, err := arguments(1, func() *ffgo.Stream {
 		in := ffgo.Input(file(t.File), input("ivf", codecsOf[t.Codec])).Video().
-			Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)})
+			Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)}).
+			Filter("framestep", ffgo.Args{itoa(watchEvery)})
 		// Four times: edges of a scaled picture move less than those of its source.
-		return ffgo.Output([]*ffgo.Stream{watched(in, 4*stillness*share, stillFor/2)}, "-", ffgo.KwArgs{"f": "null", "threads": 1, "frames:v": c.Frames})
+		return ffgo.Output([]*ffgo.Stream{watched(in, 4*stillness*share, stillFor/2)}, "-", ffgo.KwArgs{"f": "null", "threads": 1, "frames:v": (c.Frames + watchEvery - 1) / watchEvery})
 	})
 	if err != nil {
 		return Command{}, fmt.Errorf("watch tile: %w", err)
@@ -149,6 +177,11 @@ func (t *Tool) Listen(ctx context.Context, dir, name string, length time.Duratio
 	if err != nil {
 		return Hearing{}, fmt.Errorf("listen: %w", err)
 	}
+	return t.hear(ctx, dir, args, length)
+}
+
+// hear runs the tool and reads what its filters say.
+func (t *Tool) hear(ctx context.Context, dir string, args []string, length time.Duration) (Hearing, error) {
 	log := Watch{volume: silenceDB}
 	res, err := t.Run(ctx, dir, Command{
 		Step: "listen", Args: append([]string{"-v", "info"}, args...), Limit: time.Minute + slowest*length,

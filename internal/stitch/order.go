@@ -110,7 +110,7 @@ func (j *job) pictureOrder(over *overlays, number int, c render.Chunk) (*order, 
 	if work.Overlay, err = over.of(c.Scene, ways); err != nil {
 		return nil, err
 	}
-	work.Composition = j.plan.Compose(c, ways)
+	work.Composition = work.Overlay.over(j.plan.Compose(c, ways))
 	if err := over.stamp(work, c); err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (j *job) without(over *overlays, o *order) (*order, error) {
 	}
 	bare := *o
 	bare.shown = nil
-	work := &pictureWork{Composition: j.plan.Compose(o.at, ways), Overlay: card}
+	work := &pictureWork{Composition: card.over(j.plan.Compose(o.at, ways)), Overlay: card}
 	if err := over.stamp(work, o.at); err != nil {
 		return nil, err
 	}

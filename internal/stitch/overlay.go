@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"slices"
 
+	"consilium/internal/ffmpeg"
 	"consilium/internal/render"
 	"consilium/internal/timeline"
 )
@@ -30,12 +31,12 @@ func newOverlays(p *render.Painter, plan *render.Plan, language string) *overlay
 // of is the overlay of a scene, with a card in the place of every picture that is omitted.
 func (o *overlays) of(scene int, ways []render.Way) (drawing, error) {
 	if slices.Contains(ways, render.Omit) {
-		return drawn(o.painter.Draw(o.plan.Scenes[scene].Without(ways, timeline.Corrupt, o.language)))
+		return layer(o.painter.Draw(o.plan.Scenes[scene].Without(ways, timeline.Corrupt, o.language)))
 	}
 	d, ok := o.scenes[scene]
 	var err error
 	if !ok {
-		if d, err = drawn(o.painter.Draw(o.plan.Scenes[scene])); err == nil {
+		if d, err = layer(o.painter.Draw(o.plan.Scenes[scene])); err == nil {
 			o.scenes[scene] = d
 		}
 	}
@@ -99,27 +100,72 @@ func drawn(img *image.RGBA) (drawing, error) {
 	return drawing{PNG: b.Bytes(), Pixels: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
+// layer packs that part of a canvas where something is drawn: laying nothing over a picture takes as long as laying
+// something over it.
+func layer(canvas *image.RGBA) (drawing, error) {
+	box := drawnOn(canvas)
+	part := image.NewRGBA(box)
+	draw.Draw(part, box, canvas, box.Min, draw.Src)
+	d, err := drawn(part)
+	d.At = box.Min
+	return d, err
+}
+
+// drawnOn is where a canvas is not transparent, with a margin: colours have half as many points as a picture, and each of
+// them is mixed from its neighbours, so that without it the edges would be others. Its numbers are even.
+func drawnOn(canvas *image.RGBA) image.Rectangle {
+	const margin = 8
+	var box image.Rectangle
+	for y := canvas.Rect.Min.Y; y < canvas.Rect.Max.Y; y++ {
+		row := canvas.Pix[canvas.PixOffset(0, y):canvas.PixOffset(canvas.Rect.Max.X, y)]
+		first := 0
+		for first < len(row) && row[first+3] == 0 {
+			first += 4
+		}
+		if first == len(row) {
+			continue
+		}
+		last := len(row) - 4
+		for row[last+3] == 0 {
+			last -= 4
+		}
+		box = box.Union(image.Rect(first/4, y, last/4+1, y+1))
+	}
+	if box.Empty() {
+		return image.Rect(0, 0, 2, 2)
+	}
+	box = box.Inset(-margin)
+	box.Min = image.Pt(box.Min.X&^1, box.Min.Y&^1)
+	box.Max = image.Pt((box.Max.X+1)&^1, (box.Max.Y+1)&^1)
+	return box.Intersect(canvas.Rect)
+}
+
 // overlay is the overlay of a chunk with the cards of the tiles that are omitted.
-func (p *pictureWork) overlay(ways []render.Way) ([]byte, error) {
+func (p *pictureWork) overlay(ways []render.Way) (drawing, error) {
 	if !slices.Contains(ways, render.Omit) {
-		return p.Overlay.PNG, nil
+		return p.Overlay, nil
 	}
 	below, err := png.Decode(bytes.NewReader(p.Overlay.PNG))
 	if err != nil {
-		return nil, fmt.Errorf("read overlay: %w", err)
+		return drawing{}, fmt.Errorf("read overlay: %w", err)
 	}
-	whole := image.NewRGBA(below.Bounds())
-	draw.Draw(whole, whole.Rect, below, image.Point{}, draw.Src)
+	whole := image.NewRGBA(image.Rect(0, 0, p.Composition.Width, p.Composition.Height))
+	draw.Draw(whole, below.Bounds().Add(p.Overlay.At), below, below.Bounds().Min, draw.Src)
 	for i, way := range ways {
 		if way != render.Omit {
 			continue
 		}
 		card, err := png.Decode(bytes.NewReader(p.Tiles[i].Card.PNG))
 		if err != nil {
-			return nil, fmt.Errorf("read card: %w", err)
+			return drawing{}, fmt.Errorf("read card: %w", err)
 		}
 		draw.Draw(whole, p.Tiles[i].Cell, card, image.Point{}, draw.Src)
 	}
-	d, err := drawn(whole)
-	return d.PNG, err
+	return layer(whole)
+}
+
+// over is a composition over all of which the drawing lies.
+func (d drawing) over(c ffmpeg.Composition) ffmpeg.Composition {
+	c.OverlayX, c.OverlayY = d.At.X, d.At.Y
+	return c
 }

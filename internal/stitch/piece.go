@@ -230,7 +230,7 @@ func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways [
 	if err != nil {
 		return ffmpeg.Result{}, err
 	}
-	if err := writeFile(filepath.Join(dir, p.Composition.Overlay), overlay); err != nil {
+	if err := writeFile(filepath.Join(dir, p.Composition.Overlay), overlay.PNG); err != nil {
 		return ffmpeg.Result{}, err
 	}
 	if s := p.Composition.Stamp; s != nil {
@@ -242,7 +242,7 @@ func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways [
 			return ffmpeg.Result{}, err
 		}
 	}
-	cmd, err := ffmpeg.Compose(p.as(ways))
+	cmd, err := ffmpeg.Compose(overlay.over(p.as(ways)))
 	if err != nil {
 		return ffmpeg.Result{}, err
 	}

@@ -57,8 +57,9 @@ type packetPlace [5]int64
 
 // drawing is a picture of ours as PNG. In the digest of a recipe its pixels count, not how they were packed.
 type drawing struct {
-	PNG    []byte `json:"png,omitempty"`
-	Pixels string `json:"pixels"` // SHA-256
+	PNG    []byte      `json:"png,omitempty"`
+	Pixels string      `json:"pixels"`      // SHA-256
+	At     image.Point `json:"at,omitzero"` // of an overlay: where its upper left corner lies
 }
 
 // soundWork is the sound of a whole archive, or of one voice in it.
