@@ -17,6 +17,7 @@ import (
 	"consilium/internal/localpg"
 	"consilium/internal/store"
 	"consilium/internal/telemetry"
+	"consilium/internal/webhook"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -99,7 +100,8 @@ func (c *restoreCmd) Run(ctx context.Context) (err error) {
 // copied are the stores as package backup wants them.
 func (l *live) copied(secret string) backup.Stores {
 	return backup.Stores{
-		Log: l.log, Directory: directory.New(l.pool), Blobs: l.blobs, SpoolDir: l.spoolDir(), Secret: secret, Logger: l.logger,
+		Log: l.log, Directory: directory.New(l.pool), Webhooks: webhook.NewKeeper(l.pool), Blobs: l.blobs, SpoolDir: l.spoolDir(),
+		Secret: secret, Logger: l.logger,
 	}
 }
 

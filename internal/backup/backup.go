@@ -1,5 +1,5 @@
-// Package backup copies a whole installation into a folder and out of it again: the event log, the names, the blobs and
-// the secret that signs tokens.
+// Package backup copies a whole installation into a folder and out of it again: the event log, the names, who is told of events,
+// the blobs and the secret that signs tokens.
 //
 // In come the stores of a product that may be running; out goes a folder whose manifest names every file with its digest,
 // or the other way round. The copy does not need the programs that made it: the log is text, blobs are files, names are
@@ -21,12 +21,14 @@ import (
 	"consilium/internal/blob"
 	"consilium/internal/directory"
 	"consilium/internal/events/natslog"
+	"consilium/internal/webhook"
 )
 
 // Stores are what is copied, or copied into.
 type Stores struct {
 	Log       *natslog.Log
 	Directory *directory.Directory
+	Webhooks  *webhook.Keeper
 	Blobs     *blob.Store
 	SpoolDir  string // segments on their way to the blob store
 	Secret    string // signs tokens; on restoring: ignored
@@ -89,7 +91,11 @@ func (m *maker) make(ctx context.Context) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
-	made.Files = append(made.Files, names)
+	webhooks, err := m.copyWebhooks(ctx, info.Last)
+	if err != nil {
+		return Manifest{}, err
+	}
+	made.Files = append(made.Files, names, webhooks)
 	index, missing, err := m.copyBlobs(ctx)
 	if err != nil {
 		return Manifest{}, err
@@ -128,7 +134,7 @@ func (m *maker) open() error {
 		}
 		for _, e := range entries {
 			switch e.Name() {
-			case logFolder, blobFolder, namesFile, indexFile, secretFile: // of a back-up that was interrupted
+			case logFolder, blobFolder, namesFile, webhooksFile, indexFile, secretFile: // of a back-up that was interrupted
 			default:
 				return fmt.Errorf("the folder holds %s, which is no part of a back-up: name an empty folder", filepath.Join(m.dir, e.Name()))
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"consilium/internal/backup"
@@ -26,6 +27,7 @@ import (
 	"consilium/internal/media"
 	"consilium/internal/spool"
 	"consilium/internal/testenv"
+	"consilium/internal/webhook"
 )
 
 // house is a whole installation without its processes.
@@ -60,7 +62,7 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(func() { blobs.Close() })
 	h.Stores = backup.Stores{
-		Log: log, Directory: directory.New(pool), Blobs: blobs, SpoolDir: filepath.Join(t.TempDir(), "spool"),
+		Log: log, Directory: directory.New(pool), Webhooks: webhook.NewKeeper(pool), Blobs: blobs, SpoolDir: filepath.Join(t.TempDir(), "spool"),
 		Secret: "a secret that signs tokens", Logger: slog.New(slog.DiscardHandler),
 	}
 	return h
@@ -226,6 +228,57 @@ func TestAnotherHouseHasEverything(t *testing.T) {
 	}
 	if _, err := backup.Restore(t.Context(), dir, into.Stores, nil); !errors.Is(err, backup.ErrNotEmpty) {
 		t.Errorf("restored over something: %v", err)
+	}
+}
+
+// Who is told of events is told on from the same place, when somebody says so; what happened after the back-up is not known there.
+func TestReceiversComeBackPaused(t *testing.T) {
+	from, into := newHouse(t), newHouse(t)
+	id, _, _ := from.furnish() // 5 events
+	info, err := from.Log.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	letter := func(position uint64, dead bool) webhook.Letter {
+		return webhook.Letter{
+			Position: position, Consultation: id, Seq: position, Event: events.NewID(), Type: events.TypeConsultationOpened, Dead: dead,
+			Attempts: 3, Code: "422", SetAsideAt: at, NextAt: at.Add(time.Hour),
+		}
+	}
+	whole := webhook.Kept{
+		ID: events.NewID(), URL: "https://mis.example/hook", Types: []events.Type{events.TypeConsultationOpened}, Secret: []byte{1, 0, 255},
+		OldSecret: []byte("before"), OldUntil: &at, CreatedAt: at, CreatedBy: "admin:x", Position: 4, State: webhook.Active,
+		Letters: []webhook.Letter{letter(2, true), letter(3, false)},
+	}
+	ahead := webhook.Kept{
+		ID: events.NewID(), URL: "https://pay.example/", Types: []events.Type{}, Secret: []byte("s"), CreatedAt: at, CreatedBy: "x", Position: 9,
+		State: webhook.Suspended, Reason: webhook.ReasonGone, Letters: []webhook.Letter{letter(7, true)},
+	}
+	for _, e := range []webhook.Kept{whole, ahead} {
+		if err := from.Webhooks.Put(t.Context(), e, info.Created); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "backup")
+	if _, err := backup.Make(t.Context(), from.Stores, dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Restore(t.Context(), dir, into.Stores, nil); err != nil {
+		t.Fatal(err)
+	}
+	got, err := into.Webhooks.All(t.Context(), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole.State, ahead.Position, ahead.Letters = webhook.Paused, 5, nil
+	if diff := cmp.Diff([]webhook.Kept{whole, ahead}, got, cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(0)); diff != "" {
+		t.Errorf("want -, got +:\n%s", diff)
+	}
+	if _, err := backup.Restore(t.Context(), dir, backup.Stores{
+		Log: newHouse(t).Log, Directory: newHouse(t).Directory, Webhooks: into.Webhooks, Blobs: newHouse(t).Blobs,
+	}, nil); !errors.Is(err, backup.ErrNotEmpty) {
+		t.Errorf("restored over receivers: %v", err)
 	}
 }
 

@@ -83,6 +83,9 @@ func (r *restorer) restore(ctx context.Context) (err error) {
 	if err := r.copyNames(ctx); err != nil {
 		return err
 	}
+	if err := r.copyWebhooks(ctx); err != nil {
+		return err
+	}
 	return r.copyLog(ctx)
 }
 
@@ -100,6 +103,13 @@ func (r *restorer) empty(ctx context.Context) error {
 			return err
 		}
 		return fmt.Errorf("%w: the directory knows consultation %s", ErrNotEmpty, c.ID)
+	}
+	told, err := r.into.Webhooks.All(ctx, 0)
+	switch {
+	case err != nil:
+		return err
+	case len(told) > 0:
+		return fmt.Errorf("%w: webhook %s", ErrNotEmpty, told[0].ID)
 	}
 	for b, err := range r.into.Blobs.List(ctx, "") {
 		if err != nil {
