@@ -5,6 +5,7 @@ import { useEffect } from "preact/hooks";
 import { type AccessesOutBody, listAccesses } from "../api/generated.ts";
 import { language, t, tMaybe } from "../text/text.ts";
 import { clock, lasting, moment } from "../text/time.ts";
+import { Scroll } from "../ui/scroll.tsx";
 import type { Detail } from "./detail.ts";
 
 export function Accesses({ detail }: { detail: Detail }) {
@@ -27,7 +28,7 @@ export function Accesses({ detail }: { detail: Detail }) {
   return (
     <details class="accesses card" data-testid="accesses">
       <summary>{t("access.title", { n: all.receipts.length + all.exports.length })}</summary>
-      <div class="scroll">
+      <Scroll label={t("access.title", { n: all.receipts.length + all.exports.length })}>
         <table>
           <thead>
             <tr>
@@ -60,7 +61,7 @@ export function Accesses({ detail }: { detail: Detail }) {
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
     </details>
   );
 }

@@ -3,6 +3,7 @@
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { t } from "../text/text.ts";
 import { clock } from "../text/time.ts";
+import { Scroll } from "../ui/scroll.tsx";
 import type { Cursor } from "./cursor.ts";
 import type { Lane, Lanes } from "./lanes.ts";
 import type { Span } from "./spans.ts";
@@ -38,8 +39,7 @@ export function LanesTable({ lanes, names, cursor }: LanesTableProps) {
     >
       <summary>{t("lanes.table")}</summary>
       {open.value && (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard
-        <section class="scroll" tabIndex={0} aria-label={t("lanes.table")}>
+        <Scroll label={t("lanes.table")}>
           <table>
             <thead>
               <tr>
@@ -78,7 +78,7 @@ export function LanesTable({ lanes, names, cursor }: LanesTableProps) {
               {t("lanes.table.more", { n: rows.length - many.value })}
             </button>
           )}
-        </section>
+        </Scroll>
       )}
     </details>
   );

@@ -7,6 +7,7 @@ import type { Archive } from "../api/types.ts";
 import { language, t, tMaybe } from "../text/text.ts";
 import { clock, isoDuration, size } from "../text/time.ts";
 import { ArchiveState, unverifiedText } from "../ui/archive.tsx";
+import { Scroll } from "../ui/scroll.tsx";
 import { byVersion, type Detail, isMaking, type Order } from "./detail.ts";
 import { failureText } from "./video.tsx";
 
@@ -24,7 +25,7 @@ export function Versions({ detail, token }: { detail: Detail; token: () => strin
   return (
     <details class="versions card" data-testid="versions">
       <summary>{t("versions.title", { n: versions.length })}</summary>
-      <div class="scroll">
+      <Scroll label={t("versions.title", { n: versions.length })}>
         <table>
           <thead>
             <tr>
@@ -43,7 +44,7 @@ export function Versions({ detail, token }: { detail: Detail; token: () => strin
             ))}
           </tbody>
         </table>
-      </div>
+      </Scroll>
       {mayOrder.includes(roleOf(token())) && <OrderForm detail={detail} newest={newest} />}
     </details>
   );
