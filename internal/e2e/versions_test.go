@@ -24,8 +24,8 @@ func TestAVersionIsMadeAsItWasOrdered(t *testing.T) {
 	p := testenv.StartProduct(t, testenv.ProductOptions{})
 	service := as(t, p, "service")
 	c, doctor, patient := twoTalk(t, p, service, "Versions")
-	await(t, 60*time.Second, func() string { return "six seconds of talk" }, func() bool {
-		return frames(doctor, c.Participants[1].ID) >= 150 && frames(patient, c.Participants[0].ID) >= 150
+	await(t, 60*time.Second, func() string { return "ten seconds of talk" }, func() bool {
+		return frames(doctor, c.Participants[1].ID) >= 300 && frames(patient, c.Participants[0].ID) >= 300
 	})
 	leaves(t, patient)
 	leaves(t, doctor)
@@ -35,6 +35,7 @@ func TestAVersionIsMadeAsItWasOrdered(t *testing.T) {
 	tab := testenv.NewChromium(t, testenv.ChromiumOptions{Height: 1000, Width: 1280})
 	tab.Navigate(p.URL + "/consultations/" + c.ID + "#token=" + p.Command("token", "--role", "compliance"))
 	tab.WaitFor("the first version is listed", `document.querySelector('[data-testid=version]')?.dataset.state === 'ready'`)
+	numbersOfTheNetwork(t, tab)
 	tab.Evaluate(`document.querySelector('[data-testid=versions] summary').click()`, nil)
 	tab.ClickRole("radio", "Whoever speaks Whoever speaks is large, all others stand in a strip beside.")
 	tab.ClickRole("checkbox", "Date and time They stand in the upper left corner, in the time zone of the consultation.")
@@ -52,6 +53,35 @@ func TestAVersionIsMadeAsItWasOrdered(t *testing.T) {
 	about := service.versionMade(t, c.ID)
 	looksAsOrdered(t, service, c, about)
 	oneAlone(t, tab, c, about)
+}
+
+// numbersOfTheNetwork scrolls to the graphs, which are read and drawn then, and clicks into one: the video goes there.
+func numbersOfTheNetwork(t *testing.T, tab *testenv.Chromium) {
+	t.Helper()
+	loaded := `performance.getEntriesByType('resource').some((one) => /\/assets\/plot-.*\.js$/.test(one.name))`
+	tab.WaitFor("the place of the graphs is there", `!!document.querySelector('[data-testid=graphs]')`)
+	tab.Evaluate(`document.querySelector('[data-testid=graphs]').scrollIntoView({ block: 'center' })`, nil)
+	tab.WaitFor("four graphs are drawn by what is loaded for them alone", loaded+` && (() => {
+		const drawn = [...document.querySelectorAll('[data-testid=graphs] canvas')].filter((canvas) => canvas.width > 100
+			&& canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((part) => part > 0));
+		return drawn.length === 4;
+	})()`)
+	tab.WaitFor("both have numbers of round trips and pictures", `['rtt', 'frames', 'bits'].every((kind) => {
+		const numbers = [...document.querySelectorAll('[data-testid=graph][data-kind=' + kind + '] li .sr')];
+		return numbers.length === 2 && numbers.every((one) => /^[0-9.,]+–[0-9.,]+$/.test(one.innerText));
+	})`)
+	shot(t, tab.Page, "graphs")
+	tab.Evaluate(`(() => {
+		const plot = document.querySelector('[data-testid=graphs] .plot'), box = plot.getBoundingClientRect();
+		plot.setPointerCapture = () => {};
+		plot.dispatchEvent(new PointerEvent('pointerdown', { bubbles: true, button: 0, clientX: box.left + box.width / 2, clientY: box.top + 9 }));
+	})()`, nil)
+	tab.WaitFor("the video, the lanes and the graphs have one cursor", `(() => {
+		const lines = [...document.querySelectorAll('.plot .cursor')].map((line) => line.getBoundingClientRect().left);
+		const video = document.querySelector('video'), lanes = document.querySelector('.plot[role=slider]');
+		return lines.length === 2 && Math.abs(lines[0] - lines[1]) < 1 && !video.seeking && video.currentTime > 1
+			&& Math.abs(video.currentTime - Number(lanes.ariaValueNow)) <= 1.01;
+	})()`)
 }
 
 // madeManifest is what a manifest says of how a version was made.
@@ -86,6 +116,27 @@ func (c *client) versionMade(t *testing.T, id string) madeManifest {
 		frame = s.EndFrame
 	}
 	return m
+}
+
+// together finds the longest scene that shows pictures of both: where the second one is in it, and the frame in its middle.
+func (m madeManifest) together(t *testing.T, c consultation) (place string, frame int64) {
+	t.Helper()
+	longest := int64(0)
+	for _, s := range m.Scenes {
+		places := map[string]string{}
+		for _, tile := range s.Tiles {
+			if tile.Source != "" {
+				places[tile.Participant] = fmt.Sprintf("%d,%d,%d,%d", tile.X, tile.Y, tile.Width, tile.Height)
+			}
+		}
+		if length := s.EndFrame - s.StartFrame; len(places) == len(c.Participants) && length > longest {
+			longest, place, frame = length, places[c.Participants[1].ID], s.StartFrame+length/2
+		}
+	}
+	if longest == 0 {
+		t.Fatalf("no scene shows both: %+v", m.Scenes)
+	}
+	return place, frame
 }
 
 // streamsOf asks ffprobe what is in a file: "video h264 1280x720", "audio aac 1".
@@ -136,7 +187,8 @@ func looksAsOrdered(t *testing.T, service *client, c consultation, about madeMan
 		t.Errorf("the archive has %q", got)
 	}
 	// The clock is white on a dark plate; in the first version nothing is there, because two stand side by side.
-	middle := time.Duration(about.DurationMS) * time.Millisecond / 2
+	_, frame := about.together(t, c)
+	middle := time.Duration(frame) * time.Second / 30
 	const plate = "crop=150:20:20:16"
 	if was, is := bright(t, first, middle, plate), bright(t, second, middle, plate); was != 0 || is < 0.02 || is > 0.6 {
 		t.Errorf("the share of bright pixels where the clock stands is %.3f, without one %.3f", is, was)
@@ -180,18 +232,7 @@ func bright(t *testing.T, video string, at time.Duration, crop string) float64 {
 func oneAlone(t *testing.T, tab *testenv.Chromium, c consultation, about madeManifest) {
 	t.Helper()
 	patient := c.Participants[1].ID
-	frame := about.DurationMS * 30 / 1000 / 2
-	place := ""
-	for _, s := range about.Scenes {
-		for _, tile := range s.Tiles {
-			if s.StartFrame <= frame && frame < s.EndFrame && tile.Participant == patient {
-				place = fmt.Sprintf("%d,%d,%d,%d", tile.X, tile.Y, tile.Width, tile.Height)
-			}
-		}
-	}
-	if place == "" {
-		t.Fatalf("the patient is nowhere at frame %d of %+v", frame, about.Scenes)
-	}
+	place, frame := about.together(t, c)
 	tab.Evaluate(fmt.Sprintf(`(location.hash = '#t=%.3f', document.querySelector('[data-testid=person]').focus())`, (float64(frame)+0.5)/30), nil)
 	for _, key := range []string{kb.ArrowDown, kb.ArrowDown} {
 		if err := chromedp.Do(tab.Context, chromedp.KeyEvent(key)); err != nil {

@@ -1,11 +1,12 @@
 // The events beside the video: each a plain sentence with its place, which a click or Enter shows.
 
 import { type ReadonlySignal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useRef } from "preact/hooks";
 import { explain } from "../api/problem.ts";
 import { language, t, tCount } from "../text/text.ts";
 import { clock, moment } from "../text/time.ts";
 import { rem, rowStyle, type VirtualControl, VirtualList } from "../ui/virtual.tsx";
+import { useCalm } from "./calm.ts";
 import type { Cursor } from "./cursor.ts";
 import type { Detail } from "./detail.ts";
 import { type Entry, groups, type Shown } from "./entries.ts";
@@ -24,9 +25,6 @@ export interface EventListProps {
 
 /** Height of a row in rem, as consultation.css has it. */
 const ROW = 1.9;
-/** Milliseconds between two movements of the list: an eye follows no more, and a drag through thousands of events is none of
- * each of them. */
-const CALM = 90;
 
 export function EventList({ detail, entries, shown, cursor, names, select }: EventListProps) {
   const control = useRef<VirtualControl>(null);
@@ -95,25 +93,6 @@ export function EventList({ detail, entries, shown, cursor, names, select }: Eve
       <EventDetail detail={detail} entries={entries} cursor={cursor} />
     </section>
   );
-}
-
-// The same value, a moment later when it changes all the time.
-function useCalm(fast: ReadonlySignal<number>): ReadonlySignal<number> {
-  const calm = useSignal(fast.peek());
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  const moved = useRef(0);
-  useSignalEffect(() => {
-    fast.value;
-    if (timer.current !== undefined) return;
-    const wait = Math.max(0, moved.current + CALM - performance.now());
-    timer.current = setTimeout(() => {
-      timer.current = undefined;
-      moved.current = performance.now();
-      calm.value = fast.peek();
-    }, wait);
-  });
-  useEffect(() => () => clearTimeout(timer.current), []);
-  return calm;
 }
 
 /** The last entry that is not after a moment; those before the beginning count as its first. */

@@ -11,10 +11,12 @@ import { Icon } from "../ui/icons.tsx";
 import { NoticePage, Shell } from "../ui/shell.tsx";
 import { Accesses } from "./accesses.tsx";
 import { Actions } from "./actions.tsx";
+import type { Axis } from "./axis.ts";
 import { Cursor, fragmentOf, readFragment } from "./cursor.ts";
 import type { Detail } from "./detail.ts";
 import { type Entry, entriesOf, marksOf, type Shown, shownOf } from "./entries.ts";
 import { EventList } from "./eventlist.tsx";
+import { GraphsView } from "./graphs.tsx";
 import { type Lanes, lanesOf } from "./lanes.ts";
 import { Moments } from "./moment.ts";
 import { usePaper } from "./paper.tsx";
@@ -98,6 +100,7 @@ function Replay({ detail, consultation, token }: { detail: Detail; consultation:
   const names = useNames(detail);
   const shown = useSignal<Shown>({ group: "", person: "", technical: false });
   const peaks = useSignal<readonly number[]>([]);
+  const axis = useSignal<Axis | undefined>(undefined);
   const lanes = useLanes(detail, cursor);
   const all = useComputed(() =>
     entriesOf(detail.events.value ?? [], detail.timeline.value, detail.consultation.value?.participants ?? []),
@@ -130,7 +133,8 @@ function Replay({ detail, consultation, token }: { detail: Detail; consultation:
       </div>
       {lanes.value.lanes.length > 0 && (
         <>
-          <TimelineView {...{ lanes, marks, peaks, cursor, select, names: names.value }} />
+          <TimelineView {...{ lanes, marks, peaks, cursor, select, shared: axis, names: names.value }} />
+          <GraphsView {...{ detail, cursor, axis, names: names.value }} />
           <LanesTable {...{ lanes, cursor, names: names.value }} />
         </>
       )}

@@ -21,6 +21,8 @@ export interface TimelineViewProps {
   names: ReadonlyMap<string, string>;
   peaks: ReadonlySignal<readonly number[]>;
   cursor: Cursor;
+  /** Gets which pixel is which moment, for what stands below. */
+  shared: { value: Axis | undefined };
   select(seq: number): void;
 }
 
@@ -35,7 +37,7 @@ const MANY = 5;
 /** As close as one can look, in milliseconds. */
 const CLOSEST = 2_000;
 
-export function TimelineView({ lanes, marks, names, peaks, cursor, select }: TimelineViewProps) {
+export function TimelineView({ lanes, marks, names, peaks, cursor, shared, select }: TimelineViewProps) {
   const folded = useSignal<ReadonlySet<string>>(
     new Set(lanes.peek().participants.length >= MANY ? lanes.peek().participants : []),
   );
@@ -56,6 +58,9 @@ export function TimelineView({ lanes, marks, names, peaks, cursor, select }: Tim
       before: outside.filter((at) => at < 0),
       after: outside.filter((at) => at > duration),
     });
+  });
+  useSignalEffect(() => {
+    shared.value = axis.value;
   });
   useWidth(plot, width);
   usePicture(canvas, { axis, layout, marks, peaks, cursor });

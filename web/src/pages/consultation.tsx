@@ -1,3 +1,4 @@
+import "uplot/dist/uPlot.min.css";
 import "../ui/base.css";
 import "../library/library.css";
 import "../consultation/consultation.css";

@@ -35,7 +35,7 @@ export const de: Record<Key, string> = {
 
   "precheck.speaker": "Lautsprecher",
   "precheck.play": "Ton abspielen",
-  "precheck.explain": "Zwei Töne, so laut wie eine Stimme. Sie zeigen, dass Sie die anderen hören werden.",
+  "precheck.explain": "Wenn Sie die zwei Töne hören, hören Sie auch die anderen.",
   "precheck.heard": "Ich habe ihn gehört",
   "precheck.unheard": "Ich habe nichts gehört",
   "precheck.speaker.ok": "Ihr Lautsprecher funktioniert.",
@@ -470,6 +470,13 @@ export const de: Record<Key, string> = {
   "moment.media.none": "nicht gesendet",
 
   // Spuren: ihre Namen, und die Wörter dessen, was darauf ist.
+  "graphs.title": "Das Netz in Zahlen",
+  "graphs.none": "Es wurde nichts gemessen.",
+  "graphs.rtt": "Hin und zurück, ms",
+  "graphs.loss": "Verlorene Pakete, %",
+  "graphs.bits": "Empfangen, kbit/s",
+  "graphs.frames": "Bilder je Sekunde",
+
   "lanes.title": "Was wann galt",
   "lanes.cursor": "Stelle in der Konsultation",
   "lanes.server": "Server und Video",

@@ -38,7 +38,7 @@ export const en = {
   // The check before the call.
   "precheck.speaker": "Speaker",
   "precheck.play": "Play a sound",
-  "precheck.explain": "Two notes, as loud as a voice. They show that you will hear the others.",
+  "precheck.explain": "If you hear the two notes, you will hear the others.",
   "precheck.heard": "I heard it",
   "precheck.unheard": "I heard nothing",
   "precheck.speaker.ok": "Your speaker works.",
@@ -480,6 +480,14 @@ export const en = {
   "moment.recorded.no": "not recorded",
   "moment.consent.none": "not asked or not answered",
   "moment.media.none": "not sent",
+
+  // The network in numbers, below the lanes.
+  "graphs.title": "The network in numbers",
+  "graphs.none": "Nothing was measured.",
+  "graphs.rtt": "Round trip, ms",
+  "graphs.loss": "Lost packets, %",
+  "graphs.bits": "Received, kbit/s",
+  "graphs.frames": "Pictures a second",
 
   // Lanes: their names, and the words of what is on them.
   "lanes.title": "What was true when",

@@ -60,6 +60,11 @@ export function size(bytes: number, locale: string): string {
   return number(locale, { style: "unit", unit, maximumFractionDigits: step === 0 ? 0 : 1 }).format(value);
 }
 
+/** 1234.5 → "1,235"; 3.14159 → "3.1". */
+export function decimal(value: number, locale: string): string {
+  return number(locale, { maximumFractionDigits: Math.abs(value) < 10 ? 1 : 0 }).format(value);
+}
+
 /** A share between 0 and 1 as "42 %", never more than it is. */
 export function percent(share: number, locale: string): string {
   const safe = Math.min(1, Math.max(0, Number.isFinite(share) ? share : 0));
