@@ -27,7 +27,8 @@ type task struct {
 	Reach      simpeer.Reach
 	Within     time.Duration
 	Heals      bool
-	Chromium   string // path of the browser that takes part; "" for a simulated participant
+	With       With   // the browser that takes part; "" for a simulated participant
+	Chromium   string // its path
 	// Private are addresses of the other participant, which nothing that comes may hold.
 	Private []string
 }
@@ -62,7 +63,9 @@ func RunAgent() {
 	err := json.Unmarshal([]byte(raw), &t)
 	switch {
 	case err != nil:
-	case t.Chromium != "":
+	case t.With == Firefox:
+		return // the agent is a test, because Firefox is started by what tests have
+	case t.With == Chromium:
 		err = (&browser{task: t, out: json.NewEncoder(os.Stdout)}).run(context.Background(), os.Stdin)
 	default:
 		err = newAgent(t, os.Stdout).run(context.Background(), os.Stdin)

@@ -81,8 +81,10 @@ const spying = `(() => {
 			for (const s of report.values()) {
 				if (s.type === 'inbound-rtp' && s.kind === 'audio') audio += s.packetsReceived;
 				if (s.type === 'inbound-rtp' && s.kind === 'video') video += s.framesDecoded;
-				if (s.type !== 'transport' || !s.selectedCandidatePairId) continue;
-				const pair = report.get(s.selectedCandidatePairId), at = (id) => report.get(id) ?? {};
+				// Firefox has no report of the transport, and marks the pair.
+				const pair = s.type === 'transport' ? report.get(s.selectedCandidatePairId) : s.selected && s;
+				if (!pair) continue;
+				const at = (id) => report.get(id) ?? {};
 				const own = at(pair?.localCandidateId), other = at(pair?.remoteCandidateId);
 				one.way = own.candidateType + '/' + (own.relayProtocol ?? own.protocol) + ' ' + other.candidateType + '/' + other.protocol;
 			}
@@ -180,21 +182,33 @@ func (b *browser) flags(profile string) []chromedp.ExecAllocatorOption {
 	return o
 }
 
+// script is spying for a task.
+func (t task) script() (string, error) {
+	private, err := json.Marshal(append([]string{}, t.Private...))
+	if err != nil {
+		return "", err
+	}
+	return strings.NewReplacer("PRIVATE", string(private), "DRAWN", fmt.Sprint(t.Reach.Hidden)).Replace(spying), nil
+}
+
+// link opens the participant's page.
+func (t task) link() string {
+	return strings.TrimSuffix(t.URL, "/api/v1/signaling") + "/join#token=" + t.Token
+}
+
 // join walks from the link into the call.
 func (b *browser) join() error {
-	private, err := json.Marshal(append([]string{}, b.task.Private...))
+	script, err := b.task.script()
 	if err != nil {
 		return err
 	}
-	script := strings.NewReplacer("PRIVATE", string(private), "DRAWN", fmt.Sprint(b.task.Reach.Hidden)).Replace(spying)
 	limit, cancel := context.WithTimeout(b.tab, b.task.Within+30*time.Second)
 	defer cancel()
 	params := page.AddScriptToEvaluateOnNewDocumentParams{Source: script}
 	if _, err := chromedp.Call(limit, page.AddScriptToEvaluateOnNewDocument, params); err != nil {
 		return err
 	}
-	link := strings.TrimSuffix(b.task.URL, "/api/v1/signaling") + "/join#token=" + b.task.Token
-	if err := chromedp.Do(limit, chromedp.Navigate(link)); err != nil {
+	if err := chromedp.Do(limit, chromedp.Navigate(b.task.link())); err != nil {
 		return fmt.Errorf("open the page: %w", err)
 	}
 	for _, name := range []string{"Continue", "Join"} {
@@ -212,8 +226,12 @@ func (b *browser) look() (state, error) {
 	if err != nil {
 		return state{}, errors.Join(errors.New("look at the page"), err)
 	}
+	return s.state(), nil
+}
+
+func (s seen) state() state {
 	ms := func(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
 	return state{
 		Connected: ms(s.Connected), Idle: ms(s.Idle), Audio: s.Audio, Video: s.Video, Leaked: s.Leaked, Way: s.Way, Healed: s.Steps,
-	}, nil
+	}
 }

@@ -161,7 +161,7 @@ func (c *call) prepare() (err error) {
 			t.URL, place = url+"/api/v1/signaling", c.access.client
 			t.Reach.Improve = c.kind.Link.Loss > 0
 			t.Reach.Hidden, t.Reach.RelayOnly = c.kind.Hidden, c.kind.Relay
-			t.Chromium = c.kind.Chromium
+			t.With, t.Chromium = c.kind.With, c.kind.Chromium
 			if c.kind.Proxy {
 				t.Reach.Proxy = "http://" + proxyAt
 			}

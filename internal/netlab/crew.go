@@ -36,7 +36,11 @@ func hire(n *namespace, t task, env ...string) (*crewed, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &crewed{cmd: n.command(self), done: make(chan struct{}), moved: make(chan struct{})}
+	var args []string
+	if t.With == Firefox {
+		args = []string{"-test.run=^TestBeingFirefox$"}
+	}
+	c := &crewed{cmd: n.command(self, args...), done: make(chan struct{}), moved: make(chan struct{})}
 	c.cmd.Env = append(append(os.Environ(), agentSetting+"="+string(raw)), env...)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	c.cmd.Stderr = &c.log

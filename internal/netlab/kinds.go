@@ -55,16 +55,26 @@ type Kind struct {
 	// happens.
 	Mid  func(*call, *Result) error
 	Back time.Duration
-	// Browser says that a real Chromium takes part as well, in a run of its own.
-	Browser bool
-	// Chromium is the path of the browser in such a run.
+	// Browser says that a real Chromium takes part as well, in a run of its own, and Firefox that a Firefox does.
+	Browser, Firefox bool
+	// With is the browser of such a run, "" for a simulated participant; Chromium is its path.
+	With     With
 	Chromium string
 }
 
+// With is a browser.
+type With string
+
+// The browsers.
+const (
+	Chromium With = "Chromium"
+	Firefox  With = "Firefox"
+)
+
 // label names the kind in messages and tables.
 func (k Kind) label() string {
-	if k.Chromium != "" {
-		return k.Name + ", Chromium"
+	if k.With != "" {
+		return k.Name + ", " + string(k.With)
 	}
 	return k.Name
 }
@@ -97,13 +107,13 @@ const (
 var Kinds = []Kind{
 	{Number: 1, Name: "open IPv4", Limit: 2 * time.Second},
 	{Number: 2, Name: "port-preserving NAT", Limit: 2 * time.Second, NAT: PortPreserving},
-	{Browser: true, Number: 3, Name: "symmetric NAT", Limit: 2 * time.Second, NAT: Symmetric},
+	{Browser: true, Firefox: true, Number: 3, Name: "symmetric NAT", Limit: 2 * time.Second, NAT: Symmetric},
 	{Number: 4, Name: "CGNAT: symmetric NAT twice", Limit: 2 * time.Second, NAT: DoubleNAT},
 	{Number: 5, Name: "UDP blocked", Limit: 5 * time.Second, NAT: Symmetric, Filter: onlyTCP},
-	{Browser: true, Number: 6, Name: "only TCP 443, the rest dropped", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443},
+	{Browser: true, Firefox: true, Number: 6, Name: "only TCP 443, the rest dropped", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443},
 	{Number: 7, Name: "only TCP 443, the rest rejected", Limit: 5 * time.Second, NAT: Symmetric, Filter: only443Reject},
 	{Number: 8, Name: "only UDP 53 and 443, TCP 443", Limit: 3 * time.Second, NAT: Symmetric, Filter: only443And53},
-	{Browser: true, Number: 9, Name: "TCP 443 only, and only TLS", Limit: 8 * time.Second, NAT: Symmetric, Filter: onlyTLS},
+	{Browser: true, Firefox: true, Number: 9, Name: "TCP 443 only, and only TLS", Limit: 8 * time.Second, NAT: Symmetric, Filter: onlyTLS},
 	{Browser: true, Number: 10, Name: "a CONNECT proxy and no route", Limit: 8 * time.Second, NAT: Symmetric, Filter: nothing, Proxy: true},
 	{Browser: true, Number: 11, Name: "IPv6 only", Limit: 2 * time.Second, IPv4: Absent, IPv6: Works},
 	{Number: 12, Name: "IPv6 that leads nowhere", Limit: 4 * time.Second, IPv6: Dead},

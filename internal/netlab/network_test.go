@@ -21,7 +21,7 @@ var (
 	repeat   = flag.Int("repeat", 1, "how often to run them")
 	parallel = flag.Int("kinds", 4, "how many kinds run at once")
 	patience = flag.Int("patience", 1, "by how much the limits are longer, for machines that do other work too")
-	browsers = flag.String("browsers", "no", "whether a real Chromium takes part over the kinds that are marked: no, also, only")
+	browsers = flag.String("browsers", "no", "whether a real Chromium and a real Firefox take part over the kinds that are marked: no, also, only")
 	again    = flag.Bool("again", false, "run a kind that failed once more, alone; the table says so")
 	lite     = flag.Bool("lite", false, "let the servers be ICE-lite: they answer checks and send none")
 	output   = flag.String("table", "", "file to add the table to")
@@ -48,7 +48,7 @@ func TestNetwork(t *testing.T) {
 	}
 	kinds := chosen(t)
 	if *browsers != "no" {
-		kinds = withBrowsers(kinds, testenv.Require(t, "chromium")["chromium"], *browsers == "only")
+		kinds = withBrowsers(kinds, testenv.Require(t, "chromium", "firefox")["chromium"], *browsers == "only")
 	}
 	w := newWorld(t)
 	w.lite = *lite
@@ -108,7 +108,11 @@ func withBrowsers(kinds []Kind, chromium string, alone bool) []Kind {
 	var marked []Kind
 	for _, k := range kinds {
 		if k.Browser {
-			k.Chromium = chromium
+			k.With, k.Chromium = Chromium, chromium
+			marked = append(marked, k)
+		}
+		if k.Firefox {
+			k.With, k.Chromium = Firefox, ""
 			marked = append(marked, k)
 		}
 	}

@@ -13,19 +13,20 @@ const total = 27
 func table(results []Result) string {
 	var b strings.Builder
 	b.WriteString("| # | network | limit s | connected s | way | back limit s | back s | machine | result |\n|---|---|---|---|---|---|---|---|---|\n")
-	good, promised, ran, browsers, goodBrowsers := 0, 0, 0, 0, 0
+	good, promised, ran := 0, 0, 0
+	browsers, goodBrowsers := map[With]int{}, map[With]int{}
 	for _, r := range results {
 		verdict := "ok"
 		if r.Err != nil {
 			verdict = "FAIL: " + strings.ReplaceAll(strings.ReplaceAll(r.Err.Error(), "\n", "; "), "|", "/")
 		}
-		if r.Kind.Chromium == "" {
+		if r.Kind.With == "" {
 			ran++
 			good += counted(r.Err == nil)
 			promised += counted(r.Err == nil && r.Tries < 2 && r.Connected <= r.Kind.Limit && r.Back <= r.Kind.Back)
 		} else {
-			browsers++
-			goodBrowsers += counted(r.Err == nil)
+			browsers[r.Kind.With]++
+			goodBrowsers[r.Kind.With] += counted(r.Err == nil)
 		}
 		if r.Connected > time.Second && r.Entry != "" {
 			verdict += " [" + r.Entry + "]"
@@ -42,20 +43,23 @@ func table(results []Result) string {
 	if n := total - ran; n > 0 {
 		fmt.Fprintf(&b, "\n%d of %d kinds did not run.\n", n, total)
 	}
-	if n := totalBrowsers() - browsers; n > 0 {
-		fmt.Fprintf(&b, "\n%d of %d kinds did not run with Chromium.\n", n, totalBrowsers())
+	for _, with := range []With{Chromium, Firefox} {
+		marked := totalWith(with)
+		if n := marked - browsers[with]; n > 0 {
+			fmt.Fprintf(&b, "\n%d of %d kinds did not run with %s.\n", n, marked, with)
+		}
+		fmt.Fprintf(&b, "\n%s_connected=%d/%d\n", strings.ToLower(string(with)), goodBrowsers[with], marked)
 	}
-	fmt.Fprintf(&b, "\nchromium_connected=%d/%d\n", goodBrowsers, totalBrowsers())
 	fmt.Fprintf(&b, "\nwithin_bare_limits=%d/%d\n", promised, total)
 	fmt.Fprintf(&b, "\nconnected=%d/%d\n", good, total)
 	return b.String()
 }
 
-// totalBrowsers is how many kinds a browser is to connect over.
-func totalBrowsers() int {
+// totalWith is how many kinds a browser is to connect over.
+func totalWith(with With) int {
 	n := 0
 	for _, k := range Kinds {
-		n += counted(k.Browser)
+		n += counted(with == Chromium && k.Browser || with == Firefox && k.Firefox)
 	}
 	return n
 }

@@ -87,6 +87,19 @@ func NewFirefox(t testing.TB) *Page {
 	return &Page{Name: "firefox", t: t, driver: d}
 }
 
+// NewFirefoxWith is NewFirefox with a script that runs before each page does.
+func NewFirefoxWith(t testing.TB, script string) *Page {
+	t.Helper()
+	p := NewFirefox(t)
+	ctx, cancel := p.context()
+	defer cancel()
+	params := map[string]any{"functionDeclaration": "() => {" + script + "}"}
+	if err := p.driver.(*firefoxDriver).bidi.call(ctx, "script.addPreloadScript", params, nil); err != nil {
+		t.Fatalf("prepare firefox: %v", err)
+	}
+	return p
+}
+
 // firefoxDriver speaks WebDriver BiDi (https://w3c.github.io/webdriver-bidi/) about one tab.
 type firefoxDriver struct {
 	bidi  *bidi
