@@ -148,6 +148,12 @@ func (c *call) prepare() (err error) {
 	if c.kind.NAT == NAT64 {
 		url = "https://[" + translatedServer + "]"
 	}
+	if c.kind.With == Firefox { // which speaks TLS to a relay that has a name, and to no other
+		url = "https://" + serverName
+		if err := c.access.client.knows(serverV4, serverName); err != nil {
+			return err
+		}
+	}
 	for i, p := range made.Participants {
 		_, token, _ := strings.Cut(p.JoinURL, "#token=")
 		t := task{

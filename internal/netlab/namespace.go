@@ -56,7 +56,7 @@ func (n *namespace) router() error {
 
 // remove takes the machine away, with its links. What runs in it must have ended.
 func (n *namespace) remove() error {
-	return errors.Join(n.file.Close(), run("ip", "netns", "del", n.name))
+	return errors.Join(n.file.Close(), run("ip", "netns", "del", n.name), os.RemoveAll(filepath.Join(hosts, n.name)))
 }
 
 // do calls f on a thread that is inside the namespace. Sockets and devices that f opens stay there. The thread is thrown
@@ -86,6 +86,21 @@ func (n *namespace) ip(lines ...string) error {
 // nft loads rules of nft(8) inside the namespace.
 func (n *namespace) nft(rules string) error {
 	return feed(rules+"\n", "ip", "netns", "exec", n.name, "nft", "-f", "-")
+}
+
+// hosts is where ip(8) looks for files that stand in the place of those of /etc inside a namespace.
+const hosts = "/etc/netns"
+
+// knows lets the programs of the machine resolve a name.
+func (n *namespace) knows(address, name string) error {
+	dir := filepath.Join(hosts, n.name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("name a machine: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hosts"), []byte("127.0.0.1 localhost\n"+address+" "+name+"\n"), 0o644); err != nil {
+		return fmt.Errorf("name a machine: %w", err)
+	}
+	return nil
 }
 
 // command is a program that runs inside the namespace.
@@ -128,7 +143,7 @@ func sweep() error {
 		if !ours || err != nil || pid != os.Getpid() && syscall.Kill(pid, 0) == nil {
 			continue
 		}
-		errs = append(errs, run("ip", "netns", "del", e.Name()))
+		errs = append(errs, run("ip", "netns", "del", e.Name()), os.RemoveAll(filepath.Join(hosts, e.Name())))
 	}
 	return errors.Join(errs...)
 }

@@ -27,6 +27,9 @@ const (
 	restartedV4        = "203.0.115.10"
 	doctorV4, doctorV6 = "192.0.2.2", "2001:db8:2::2"
 
+	// serverName is the server's for machines that know it.
+	serverName = "server.lab.example"
+
 	// translatedServer is serverV4 as a resolver tells it to a network with NAT64 (RFC 6147).
 	translatedServer = "64:ff9b::cb00:710a"
 )
@@ -164,7 +167,7 @@ func (w *world) newServer(how Serving) (*server, error) {
 	if err := os.Chmod(s.data, 0o711); err != nil { // the database runs as another user
 		return nil, err
 	}
-	if s.cert, err = newCertificate(s.data, nil, net.ParseIP(addr), net.ParseIP(serverV6), net.ParseIP(translatedServer), net.ParseIP("127.0.0.1")); err != nil {
+	if s.cert, err = newCertificate(s.data, []string{serverName}, net.ParseIP(addr), net.ParseIP(serverV6), net.ParseIP(translatedServer), net.ParseIP("127.0.0.1")); err != nil {
 		return nil, err
 	}
 	return s, s.start()
