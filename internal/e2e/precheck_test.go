@@ -22,8 +22,11 @@ func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chro
 	for _, way := range []string{"udp", "tcp"} {
 		page.WaitFor(way+" reaches the server", fmt.Sprintf(`document.querySelector('[data-testid=way-%s]')?.dataset.result === 'ok'`, way))
 	}
+	stays := standsStill(page, "Continue")
 	page.Click("Play a sound")
+	stays("a question")
 	page.Click("I heard it")
+	stays("an answer")
 	page.WaitFor("the meter moves with the microphone", `document.querySelector('[data-testid=level]')?.value > 0`)
 	page.Click("Continue")
 	page.WaitFor("it goes on", `!!document.querySelector('[data-testid=step-ready]')`)
@@ -63,6 +66,8 @@ func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chro
 		if where == "before joining" {
 			host.Click("Join")
 			host.WaitFor("the call", `!!document.querySelector('[data-testid=call]')`)
+			host.WaitFor("the waiting room leaves most of the page to the pictures",
+				`document.querySelector('[data-testid=stage]').clientHeight > innerHeight / 2`)
 		}
 	}
 	page.WaitFor("a patient is shown no waiting room", `!document.querySelector('[data-testid=waiting-room]')`)
@@ -78,4 +83,18 @@ func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chro
 	})
 	host.WaitFor("who has joined waits no more", fmt.Sprintf(
 		`!document.querySelector('[data-testid=waiting-room] [data-participant="%s"]')`, careful.ID))
+}
+
+// standsStill remembers where a button is on the page, and how long the page is; what it gives fails the test when that has
+// changed: whoever is about to press it would miss it.
+func standsStill(page *testenv.Page, button string) func(after string) {
+	where := fmt.Sprintf(`(() => {
+		const it = [...document.querySelectorAll('button')].find((b) => b.innerText.trim() === %q);
+		return [it.getBoundingClientRect().top + scrollY, document.documentElement.scrollHeight].map(Math.round);
+	})()`, button)
+	var before []int
+	page.Evaluate(where, &before)
+	return func(after string) {
+		page.WaitFor(fmt.Sprintf("%s is where it was after %s", button, after), fmt.Sprintf("(%s).join() === '%d,%d'", where, before[0], before[1]))
+	}
 }

@@ -29,7 +29,6 @@ export function Check({ visit, token }: { visit: Visit; token: string }) {
       <Preview media={media} />
       <Level media={media} check={visit.check} />
       <Problems media={media} token={token} />
-      <Choices media={media} />
       <div class="actions">
         <button type="button" class="primary" onClick={goOn}>
           {t("check.continue")}
@@ -43,7 +42,8 @@ export function Check({ visit, token }: { visit: Visit; token: string }) {
       <p class="hint" role="status">
         {asked.value && media.pending.value ? t("check.waiting") : ""}
       </p>
-      {/* Below the button: it must not move under a finger when a result comes. */}
+      {/* Below the button: it must not move under a finger when a list or a result comes. */}
+      <Choices media={media} />
       <Tests check={visit.check} />
       <div role="status">
         {visit.check.codes.value
@@ -115,7 +115,7 @@ function Level({ media, check }: { media: LocalMedia; check: PreCheck }) {
       <div class="level-bar" aria-hidden="true">
         <div style={{ transform: `scaleX(${level.toFixed(2)})` }} />
       </div>
-      <p class="hint">{t(on ? "check.speak" : "check.silent")}</p>
+      <p class="hint">{t(!on ? "check.silent" : check.heard.value ? "check.heard" : "check.speak")}</p>
     </div>
   );
 }

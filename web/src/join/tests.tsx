@@ -36,20 +36,24 @@ function Speaker({ check }: { check: PreCheck }) {
       <button type="button" class="quiet" onClick={() => void play()}>
         {t("precheck.play")}
       </button>
-      {asked.value && speaker.value === "skipped" && (
-        <>
-          <button type="button" class="quiet" onClick={() => (speaker.value = "ok")}>
-            {t("precheck.heard")}
-          </button>
-          <button type="button" class="quiet" onClick={() => (speaker.value = "failed")}>
-            {t("precheck.unheard")}
-          </button>
-        </>
-      )}
-      <span role="status" data-testid="speaker" data-result={speaker.value}>
-        {speaker.value === "ok" && t("precheck.speaker.ok")}
-        {speaker.value === "failed" && t("precheck.speaker.failed")}
-      </span>
+      {/* One place for question and answer: nothing on the page moves when one takes the place of the other. */}
+      <div class="speaker">
+        {asked.value && speaker.value === "skipped" && (
+          <>
+            <button type="button" onClick={() => (speaker.value = "ok")}>
+              {t("precheck.heard")}
+            </button>
+            <button type="button" onClick={() => (speaker.value = "failed")}>
+              {t("precheck.unheard")}
+            </button>
+          </>
+        )}
+        {!asked.value && <span class="hint">{t("precheck.explain")}</span>}
+        <span role="status" data-testid="speaker" data-result={speaker.value}>
+          {speaker.value === "ok" && t("precheck.speaker.ok")}
+          {speaker.value === "failed" && t("precheck.speaker.failed")}
+        </span>
+      </div>
     </>
   );
 }
