@@ -101,10 +101,10 @@ func (c *call) connect(r *Result) error {
 	}
 	r.Machine = c.world.computer.slowness(began, time.Now())
 	r.Connected, r.Entry = s.Connected, s.Entry
-	if limit := scaled(opening, r.Machine); s.Opened > limit {
+	if limit := c.world.computer.scaled(opening, r.Machine); s.Opened > limit {
 		return fmt.Errorf("welcome after %s, limit %s on this machine", seconds(s.Opened), seconds(limit))
 	}
-	if limit := scaled(c.kind.Limit, r.Machine); r.Connected > limit {
+	if limit := c.world.computer.scaled(c.kind.Limit, r.Machine); r.Connected > limit {
 		return fmt.Errorf("connected after %s s, limit %s s on this machine", seconds(r.Connected), seconds(limit))
 	}
 	return nil
@@ -233,7 +233,7 @@ func (c *call) back(r *Result) error {
 	}
 	took, slowness := time.Since(began), c.world.computer.slowness(began, time.Now())
 	r.Back, r.Machine = max(r.Back, took), max(r.Machine, slowness)
-	if limit := scaled(c.kind.Back, slowness); took > limit {
+	if limit := c.world.computer.scaled(c.kind.Back, slowness); took > limit {
 		return fmt.Errorf("back after %s s, limit %s s on this machine", seconds(took), seconds(limit))
 	}
 	return nil

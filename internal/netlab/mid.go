@@ -87,7 +87,7 @@ func signalingCut(c *call, _ *Result) error {
 	for {
 		for i, p := range c.people {
 			s, _ := p.agent.now()
-			if s.Idle > time.Second && s.Idle > scaled(time.Second, c.world.computer.slowness(time.Now().Add(-s.Idle), time.Now())) {
+			if s.Idle > time.Second && s.Idle > c.world.computer.scaled(time.Second, c.world.computer.slowness(time.Now().Add(-s.Idle), time.Now())) {
 				return errors.Join(<-done, fmt.Errorf("media to %s stood still for %s", roles[i], s.Idle))
 			}
 		}

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"consilium/internal/simpeer"
 	"consilium/internal/testenv"
@@ -20,7 +19,7 @@ var (
 	only     = flag.String("only", "", "run the kinds with these numbers, with commas; without it all")
 	repeat   = flag.Int("repeat", 1, "how often to run them")
 	parallel = flag.Int("kinds", 4, "how many kinds run at once")
-	patience = flag.Int("patience", 1, "by how much the limits are longer, for machines that do other work too")
+	patience = flag.Float64("patience", 1, "by how much limits are longer still than what the machine costs")
 	browsers = flag.String("browsers", "no", "whether a real Chromium and a real Firefox take part over the kinds that are marked: no, also, only")
 	again    = flag.Bool("again", false, "run a kind that failed once more, alone; the table says so")
 	lite     = flag.Bool("lite", false, "let the servers be ICE-lite: they answer checks and send none")
@@ -51,7 +50,7 @@ func TestNetwork(t *testing.T) {
 		kinds = withBrowsers(kinds, testenv.Require(t, "chromium", "firefox")["chromium"], *browsers == "only")
 	}
 	w := newWorld(t)
-	w.lite = *lite
+	w.lite, w.computer.patience = *lite, *patience
 	for range *repeat {
 		results := runAll(kinds, *parallel, w.run)
 		if *again {
@@ -96,10 +95,6 @@ func chosen(t *testing.T) []Kind {
 		numbers[n] = true
 	}
 	kinds := slices.Clone(Kinds)
-	for i := range kinds {
-		kinds[i].Limit *= time.Duration(*patience)
-		kinds[i].Back *= time.Duration(*patience)
-	}
 	return slices.DeleteFunc(kinds, func(k Kind) bool { return len(numbers) > 0 && !numbers[k.Number] })
 }
 

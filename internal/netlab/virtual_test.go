@@ -30,6 +30,7 @@ func TestVirtualNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	computer.patience = *patience
 	defer func() {
 		if err := computer.close(); err != nil {
 			t.Error(err)
