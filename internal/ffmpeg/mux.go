@@ -3,6 +3,7 @@ package ffmpeg
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // Parts are what an archive is put together from, without encoding anything again.
 type Parts struct {
 	Pieces   string // list of MPEG-TS files for the concat demuxer (PieceList); empty: no video
-	Audio    string // MP4 file
+	Audio    string // stream of AAC packets from the beginning of the encoder on (EncodeADTS)
 	Chapters string // metadata file (Metadata)
 	Out      string // MP4 file with its index in front, so that it plays while it loads
 	Length   time.Duration
@@ -42,12 +43,13 @@ func (p Parts) output() *ffgo.Stream {
 			"f": "concat", "format_whitelist": "concat,mpegts", "protocol_whitelist": "file", "codec_whitelist": "h264",
 		}).Video())
 	}
-	streams = append(streams, ffgo.Input(file(p.Audio), ffgo.KwArgs{
-		"f": "mp4", "format_whitelist": "mp4,mov,mov,mp4,m4a,3gp,3g2,mj2", "protocol_whitelist": "file", "codec_whitelist": "aac",
-	}).Audio())
+	// The first packet is never heard: it stands before the beginning, and the file says that nobody plays it.
+	in := input("aac", "aac")
+	in["itsoffset"] = strconv.FormatFloat(-float64(AACFrame)/SampleRate, 'f', 9, 64)
+	streams = append(streams, ffgo.Input(file(p.Audio), in).Audio())
 	metadata := itoa(len(streams))
 	return ffgo.Output(streams, file(p.Out), bitexact(ffgo.KwArgs{
-		"f": "mp4", "c": "copy", "movflags": "+faststart", "map_metadata": metadata, "map_chapters": metadata,
+		"f": "mp4", "c": "copy", "copypriorss": 1, "movflags": "+faststart", "map_metadata": metadata, "map_chapters": metadata,
 	}))
 }
 

@@ -37,6 +37,9 @@ const lengthTolerance = 50 * time.Millisecond
 
 // mux puts pieces, sound and chapters together, without encoding anything again, and checks what came of it.
 func (w *Worker) mux(ctx context.Context, j *job) error {
+	if err := j.joinSound(); err != nil {
+		return err
+	}
 	parts := ffmpeg.Parts{Audio: soundFile, Chapters: metadataFile, Out: ArchiveFile, Length: j.plan.Duration()}
 	files := map[string]string{metadataFile: ffmpeg.Metadata(j.plan.Title, j.plan.Chapters)}
 	if j.plan.Profile.Video {

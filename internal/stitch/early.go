@@ -13,6 +13,7 @@ import (
 
 	"consilium/internal/blob"
 	"consilium/internal/events"
+	"consilium/internal/ffmpeg"
 	"consilium/internal/jobs"
 	"consilium/internal/render"
 )
@@ -31,6 +32,8 @@ const (
 	// placing is how much of the future a place depends on (package timeline), reporting how long anchors wait at most until
 	// they are in the log, and deciding what the choice of the speaker and the calm of scenes look ahead.
 	placing, reporting, deciding = 30 * time.Second, 16 * time.Second, 2 * time.Second
+	// following is how long a file may last: how fast a recording is played is known for good when the next file has begun.
+	following = 32 * time.Second
 	// forgotten is how old a segment may be that was begun and is not stored before nobody waits for it: files are closed
 	// after half a minute. Where one comes later than that, its pieces are made once more.
 	forgotten = 2 * time.Minute
@@ -130,13 +133,18 @@ func (w *Worker) planEarly(ctx context.Context, e jobs.Early, queued map[string]
 	if err := w.begin(ctx, j); err != nil {
 		return err
 	}
+	settled := settledFrames(j.history)
+	j.settled = settledSamples(settled)
 	if err := w.prepare(ctx, j); err != nil {
 		return err
 	}
 	if j.sheetState != "" {
 		return errNotEarly
 	}
-	settled := settledFrames(j.history)
+	if j.plan.Layout == render.Speaker { // who speaks is known as far as voices are measured, and decided a little before that
+		measured := max(0, j.settled/pieceSamples*pieceSamples)
+		settled = min(settled, (measured-int64(deciding.Seconds()*ffmpeg.SampleRate))*render.Rate/ffmpeg.SampleRate)
+	}
 	orders, err := w.ordersUntil(j, settled)
 	if err != nil {
 		return err
@@ -224,6 +232,11 @@ func settledFrames(history []events.Stored) int64 {
 		}
 	}
 	return int64(settled.Add(-deciding).Sub(zero).Seconds() * render.Rate)
+}
+
+// settledSamples is the same for the sound, in samples.
+func settledSamples(frames int64) int64 {
+	return (frames - int64(following.Seconds()*render.Rate)) * ffmpeg.SampleRate / render.Rate
 }
 
 // trackSoFar is what the log has of a track while the call goes on.
@@ -320,7 +333,10 @@ func (w *Worker) liveJob(ctx context.Context, j jobs.ChunkJob, try int) error {
 
 // settleEarly counts which of the pieces that were made during the call are in the archive, and removes the others.
 func (w *Worker) settleEarly(ctx context.Context, j *job) error {
-	used := map[string]bool{j.result.sound.Key: true}
+	used := map[string]bool{}
+	for _, s := range j.result.sounds {
+		used[s.Key] = true
+	}
 	for _, c := range j.result.chunks {
 		used[c.Key] = true
 	}
@@ -346,7 +362,7 @@ func (w *Worker) settleOne(ctx context.Context, key string, used bool) error {
 	}
 	w.metrics.early.WithLabelValues(earlyUnused).Inc()
 	// What says that it is there goes first.
-	for _, extension := range []string{".recipe", ".json", ".ts", ".m4a"} {
+	for _, extension := range []string{".recipe", ".json", ".ts", ".aac"} {
 		if err := w.deps.Blobs.Delete(ctx, pieceKey(key, extension)); err != nil {
 			return fmt.Errorf("remove what was made early and is not used: %w", err)
 		}

@@ -46,15 +46,17 @@ func (w *world) earlyWorker() *Worker {
 	return worker
 }
 
-// ask asks for early chunks, with the names of now, until the log of the stitchers has heard it.
-func (w *world) ask() {
+// ask asks for early chunks of the profile of most tests, with the names of now.
+func (w *world) ask() { w.askFor("fast") }
+
+func (w *world) askFor(profile string) {
 	w.t.Helper()
 	raw, key := w.sheetNow()
 	if _, err := w.blobs.Put(w.t.Context(), key, bytes.NewReader(raw)); err != nil {
 		w.t.Fatal(err)
 	}
 	err := w.queue.AskEarly(w.t.Context(), jobs.Early{
-		Consultation: w.consultation, Layout: "grid", Profile: "fast", Sheet: events.Blob{Key: key, SHA256: events.HashOf(raw)},
+		Consultation: w.consultation, Layout: "grid", Profile: profile, Sheet: events.Blob{Key: key, SHA256: events.HashOf(raw)},
 	})
 	if err != nil {
 		w.t.Fatal(err)

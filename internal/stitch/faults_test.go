@@ -249,8 +249,8 @@ exec ffmpeg "$@"`)
 	if err := again.Make(t.Context(), w.consultation, version); err != nil {
 		t.Fatal(err)
 	}
-	if n := testutil.ToFloat64(again.metrics.reused); n != 2 {
-		t.Errorf("%v pieces were taken up, want the sound and one chunk", n)
+	if n := testutil.ToFloat64(again.metrics.reused); n != 1 {
+		t.Errorf("%v pieces were taken up, want one chunk", n)
 	}
 	if archive := w.open(version); archive.frames != 90 {
 		t.Errorf("%d frames", archive.frames)

@@ -30,7 +30,8 @@ type job struct {
 	cause        string // id of the request's event
 	history      []events.Stored
 	logger       *slog.Logger
-	early        bool // planned while the call goes on: not an archive, and nothing of it is told
+	early        bool  // planned while the call goes on: not an archive, and nothing of it is told
+	settled      int64 // then the sample of the archive before which no sound changes any more
 
 	dir        string
 	timeline   *timeline.Timeline
@@ -44,9 +45,10 @@ type job struct {
 	meter      *meter
 	result     result
 
-	trackPhases map[string]shifts // of cameras, by track
-	voicePhases map[string]shifts // what sound follows, by participant
-	offsets     []float64         // of camera frames from where their sound is, in milliseconds
+	gains       map[string]voiceGain // by participant who is heard
+	trackPhases map[string]shifts    // of cameras, by track
+	voicePhases map[string]shifts    // what sound follows, by participant
+	offsets     []float64            // of camera frames from where their sound is, in milliseconds
 }
 
 // key is the key of a file of the archive in the blob store.
@@ -250,12 +252,20 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 	j.measure()
 	order := render.Order{Profile: j.request.Profile, Layout: j.request.Layout, Stamp: j.request.Stamp}
 	var err error
-	if order.Levels, err = w.levels(ctx, j, order); err != nil {
-		return fmt.Errorf("measure who speaks: %w", err)
-	}
-	j.plan, err = render.New(j.timeline, j.sheet, order)
-	if err != nil {
+	if j.plan, err = render.New(j.timeline, j.sheet, order); err != nil {
 		return &failure{CodeRenderFailed, err}
+	}
+	voices := j.voices()
+	if err = w.findGains(ctx, j, voices); err != nil {
+		return fmt.Errorf("measure voices: %w", err)
+	}
+	if j.plan.Layout == render.Speaker && j.plan.Profile.Video {
+		if order.Levels, err = w.levels(ctx, j, voices); err != nil {
+			return fmt.Errorf("measure who speaks: %w", err)
+		}
+		if j.plan, err = render.New(j.timeline, j.sheet, order); err != nil {
+			return &failure{CodeRenderFailed, err}
+		}
 	}
 	j.meter.total(j.plan.Frames)
 	return nil

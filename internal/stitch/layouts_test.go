@@ -212,9 +212,10 @@ func BenchmarkLevels(b *testing.B) {
 	}
 	before := spent()
 	for b.Loop() {
-		l, err := (&mixer{tool: tool, dir: dir, runs: []run{one}}).levels(b.Context(), minutes*60e9)
-		if err != nil || len(l) != minutes*600 {
-			b.Fatal(len(l), err)
+		work := &soundWork{Samples: minutes * 60 * ffmpeg.SampleRate}
+		m, err := measureVoice(b.Context(), work, &mixer{tool: tool, dir: dir, runs: []run{one}})
+		if err != nil || len(m.Tenths) != minutes*600 {
+			b.Fatal(len(m.Tenths), err)
 		}
 	}
 	b.ReportMetric((spent()-before)/float64(b.N*minutes), "cpu-s/min")

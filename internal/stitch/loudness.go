@@ -1,9 +1,6 @@
 package stitch
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // Voices come from all kinds of microphones at all kinds of distances. Each is brought toward one loudness by one gain
 // for the whole archive, which is found in its first minute of speech: what is heard never pumps, and the gain of a voice
@@ -41,13 +38,12 @@ func (f *biquad) next(x float64) float64 {
 	return y
 }
 
-// loudnessMeter measures speech in blocks of 400 ms, one every 100 ms (ITU-R BS.1770-4).
+// loudnessMeter weighs sound as it is heard (ITU-R BS.1770-4) and gives the mean square of each tenth of a second.
 type loudnessMeter struct {
 	filters [len(frame{})][2]biquad
 	squares float64   // of the current tenth of a second
 	samples int       // in it
-	tenths  []float64 // mean squares of the last four
-	blocks  []float64 // mean squares of those with speech
+	tenths  []float32 // mean squares
 }
 
 func newLoudnessMeter() *loudnessMeter {
@@ -68,39 +64,23 @@ func (m *loudnessMeter) weigh(f frame) float64 {
 	return sum
 }
 
-// add takes a sample and says whether more are wanted.
-func (m *loudnessMeter) add(f frame) bool {
+// add takes a sample in.
+func (m *loudnessMeter) add(f frame) {
 	m.squares += m.weigh(f)
 	if m.samples++; m.samples == mixBlock {
-		m.tenths = append(m.tenths, m.squares/mixBlock)
-		m.squares, m.samples = 0, 0
-		if len(m.tenths) == 4 {
-			if block := (m.tenths[0] + m.tenths[1] + m.tenths[2] + m.tenths[3]) / 4; lufs(block) > speechLUFS {
-				m.blocks = append(m.blocks, block)
-			}
-			m.tenths = slices.Delete(m.tenths, 0, 1)
-		}
+		m.end()
 	}
-	return len(m.blocks) < enoughSpeech
+}
+
+// end ends a tenth of a second, which may be a shorter one at the end of the sound.
+func (m *loudnessMeter) end() {
+	if m.samples > 0 {
+		m.tenths = append(m.tenths, float32(m.squares/float64(m.samples)))
+		m.squares, m.samples = 0, 0
+	}
 }
 
 func lufs(meanSquare float64) float64 { return -0.691 + 10*math.Log10(meanSquare) }
-
-// integrated is the loudness of the speech in LUFS; false when there was too little.
-func (m *loudnessMeter) integrated() (float64, bool) {
-	if len(m.blocks) < leastSpeech {
-		return 0, false
-	}
-	const relativeGate = -10 // LU below the mean of all
-	gate := lufs(mean(m.blocks)) + relativeGate
-	var loud []float64
-	for _, b := range m.blocks {
-		if lufs(b) > gate {
-			loud = append(loud, b)
-		}
-	}
-	return lufs(mean(loud)), true
-}
 
 func mean(all []float64) float64 {
 	sum := 0.0
@@ -110,14 +90,62 @@ func mean(all []float64) float64 {
 	return sum / float64(len(all))
 }
 
-// gain is by how many dB the measured voice is to be changed: to a tenth, 0 when nothing is known.
-func (m *loudnessMeter) gain() float64 {
-	l, ok := m.integrated()
-	if !ok {
-		return 0
-	}
-	return math.Round(10*min(mostGain, max(leastGain, targetLUFS-l))) / 10
-}
-
 // factor is a gain as a factor of samples.
 func factor(db float64) float32 { return float32(math.Pow(10, db/20)) }
+
+// EBU R 128.
+const (
+	silenceLUFS  = -70.0 // the absolute gate
+	relativeGate = -10.0 // LU below the mean of all
+)
+
+// integratedLoudness is that of EBU R 128 of tenths of a second, in LUFS; -70 is silence.
+func integratedLoudness(tenths []float32) float64 {
+	blocks := blocksAbove(tenths, silenceLUFS)
+	if len(blocks) == 0 {
+		return silenceLUFS
+	}
+	return math.Round(10*loudnessOf(blocks)) / 10
+}
+
+// loudnessOf is the loudness of blocks without those that are much softer than the others.
+func loudnessOf(blocks []float64) float64 {
+	gate := lufs(mean(blocks)) + relativeGate
+	var loud []float64
+	for _, b := range blocks {
+		if lufs(b) > gate {
+			loud = append(loud, b)
+		}
+	}
+	return lufs(mean(loud))
+}
+
+// blocksAbove are the mean squares of the blocks of 400 ms, one every 100 ms, that are louder than a gate in LUFS.
+func blocksAbove(tenths []float32, gate float64) []float64 {
+	var all []float64
+	for i := 3; i < len(tenths); i++ {
+		block := 0.0
+		for _, t := range tenths[i-3 : i+1] {
+			block += float64(t) / 4
+		}
+		if lufs(block) > gate {
+			all = append(all, block)
+		}
+	}
+	return all
+}
+
+// speechBlocks are the blocks in which somebody speaks, as many as are measured.
+func speechBlocks(tenths []float32) []float64 {
+	all := blocksAbove(tenths, speechLUFS)
+	return all[:min(len(all), enoughSpeech)]
+}
+
+// gainFor is by how many dB a voice is to be changed: to a tenth, 0 when nothing is known.
+func gainFor(tenths []float32) float64 {
+	blocks := speechBlocks(tenths)
+	if len(blocks) < leastSpeech {
+		return 0
+	}
+	return math.Round(10*min(mostGain, max(leastGain, targetLUFS-loudnessOf(blocks)))) / 10
+}

@@ -23,10 +23,11 @@ type Manifest struct {
 	DurationMS   int64              `json:"durationMs"`
 	Segments     []ManifestSegment  `json:"segments"` // that are in the archive
 	Missing      []MissingSegment   `json:"missing"`
-	Timeline     *timeline.Timeline `json:"timeline"`         // as rendered: what is missing is a gap in it
-	Scenes       []ManifestScene    `json:"scenes,omitempty"` // of an archive with a picture: who is where
-	Chunks       []Piece            `json:"chunks"`           // in the order of the archive
-	Sound        Piece              `json:"sound"`
+	Timeline     *timeline.Timeline `json:"timeline"`           // as rendered: what is missing is a gap in it
+	Scenes       []ManifestScene    `json:"scenes,omitempty"`   // of an archive with a picture: who is where
+	Chunks       []Piece            `json:"chunks"`             // in the order of the archive
+	Sound        Piece              `json:"sound"`              // all of it: digests of the keys of its pieces, and of what they were joined to
+	Sounds       []Piece            `json:"sounds"`             // its pieces, in the order of the archive
 	Stamp        bool               `json:"stamp,omitempty"`    // the wall clock stands in the picture
 	Voices       []VoiceFile        `json:"voices,omitempty"`   // sound of each participant, as long as the archive
 	Gains        map[string]float64 `json:"gains"`              // dB by participant, by which voices were brought toward one loudness
@@ -108,7 +109,13 @@ func (j *job) manifest() Manifest {
 		}
 	}
 	m.Chunks = append(m.Chunks, j.result.chunks...)
-	m.Sound, m.Gains, m.Failures = j.result.sound, j.result.gains, j.result.failures
+	m.Sound, m.Gains, m.Failures = j.result.sound, map[string]float64{}, j.result.failures
+	for of, g := range j.gains {
+		m.Gains[of] = g.db
+	}
+	for _, s := range j.result.sounds {
+		m.Sounds = append(m.Sounds, s.Piece)
+	}
 	m.Stamp, m.Voices = j.plan.Clock != nil, j.result.voices
 	m.Checks = Checks{
 		Unverified: j.result.unverified,

@@ -21,22 +21,50 @@ import (
 
 const encodedFile = "mix.m4a"
 
-// makeSound makes the sound of an archive: every run is decoded by a process of its own while it sounds, the samples are
-// added up here, each in its exact place, and one more process encodes the sum. So the length is exact and nothing is
-// held in memory.
+// makeSound makes a piece of the sound, or measures a voice: every run is decoded by a process of its own while it sounds,
+// the samples are added up here, each in its exact place, and one more process encodes the sum. So the length is exact and
+// nothing is held in memory.
 func (w *Worker) makeSound(ctx context.Context, dir string, s *soundWork, files []io.ReaderAt) (made, error) {
 	runs, err := s.runs(files)
 	if err != nil {
 		return made{}, err
 	}
-	cmd, err := ffmpeg.EncodeAudio(encodedFile, s.BitRate, s.channels())
-	if err != nil {
+	mix := &mixer{tool: w.deps.FFmpeg, dir: dir, runs: runs, mono: s.Mono, lead: s.leadIn(), kept: s.Samples}
+	for _, r := range s.Runs {
+		mix.gains = append(mix.gains, factor(s.Gains[r.Voice]))
+	}
+	if s.Measure {
+		return measureVoice(ctx, s, mix)
+	}
+	if err := w.encode(ctx, dir, s, mix); err != nil {
 		return made{}, err
 	}
-	mix := mixer{tool: w.deps.FFmpeg, dir: dir, runs: runs, mono: s.Mono}
-	gains, err := mix.measure(ctx, s.voices())
+	if s.Part != nil {
+		return w.makePart(ctx, dir, s, mix)
+	}
+	m := made{Lost: mix.lostRuns()}
+	h, err := w.checkSound(ctx, dir, s.Samples, decibels(mix.squares, mix.channels()*s.Samples))
+	if errors.Is(err, errNotListened) {
+		w.logger.Warn("the finished sound was not checked", "error", err)
+		m.Unverified, err = true, nil
+	}
+	m.Loudness = h.Loudness
+	return m, err
+}
+
+// file is the file that the work makes.
+func (s *soundWork) file() string {
+	if s.Part != nil {
+		return partFile
+	}
+	return encodedFile
+}
+
+// encode mixes what the work asks for and lets the tool encode it.
+func (w *Worker) encode(ctx context.Context, dir string, s *soundWork, mix *mixer) error {
+	cmd, err := (&recipe{Sound: s}).command()
 	if err != nil {
-		return made{}, err
+		return err
 	}
 	group, mixing := errgroup.WithContext(ctx)
 	read, write := io.Pipe()
@@ -46,24 +74,14 @@ func (w *Worker) makeSound(ctx context.Context, dir string, s *soundWork, files 
 		return err
 	})
 	group.Go(func() error {
-		err := mix.write(mixing, write, s.Samples)
+		err := mix.write(mixing, write, s.mixed())
 		_ = write.CloseWithError(err) // it never fails; nil is the end of the sound
 		if errors.Is(err, errEncoderGone) {
 			return nil // the encoder says why
 		}
 		return err
 	})
-	if err := group.Wait(); err != nil {
-		return made{}, err
-	}
-	m := made{Lost: mix.lostRuns(), Gains: gains, Peaks: mix.peaks}
-	h, err := w.checkSound(ctx, dir, s.Samples, decibels(mix.squares, mix.channels()*s.Samples))
-	if errors.Is(err, errNotListened) {
-		w.logger.Warn("the finished sound was not checked", "error", err)
-		m.Unverified, err = true, nil
-	}
-	m.Loudness = h.Loudness
-	return m, err
+	return group.Wait()
 }
 
 // runs opens the runs of a recipe.
@@ -102,9 +120,12 @@ type mixer struct {
 	mono bool // both channels become one
 
 	gains   []float32 // factors by run; nil: none
-	squares float64   // sum of the squares of all samples
+	lead    int64     // samples before those that are noted
+	kept    int64     // samples that are noted
+	squares float64   // sum of the squares of all samples that were noted
 	noted   int64     // samples
-	peaks   []byte    // greatest sample of each tenth of a second, 255 is full scale
+	loud    *loudnessMeter
+	peaks   []byte // greatest sample of each tenth of a second, 255 is full scale
 
 	mu   sync.Mutex // guards lost
 	lost []int      // runs that do not decode to their end; the rest of them is silence
@@ -125,6 +146,7 @@ const mixBlock = ffmpeg.SampleRate / 10
 func (m *mixer) write(ctx context.Context, out io.Writer, total int64) error {
 	buffered := bufio.NewWriterSize(out, 1<<16)
 	limit, drop := newLimiter(), lookAhead-1
+	m.loud = newLoudnessMeter()
 	put := func(f frame) error {
 		if f = limit.next(f); drop > 0 {
 			drop--
@@ -134,7 +156,7 @@ func (m *mixer) write(ctx context.Context, out io.Writer, total int64) error {
 		if m.mono {
 			samples = []float32{(f[0] + f[1]) / 2}
 		}
-		m.note(samples)
+		m.note(f, samples)
 		return writeSamples(buffered, samples)
 	}
 	err := m.blocks(ctx, total, func(block []frame) error {
@@ -153,6 +175,7 @@ func (m *mixer) write(ctx context.Context, out io.Writer, total int64) error {
 			return err
 		}
 	}
+	m.loud.end()
 	return buffered.Flush()
 }
 
@@ -200,13 +223,21 @@ func (m *mixer) channels() int64 {
 	return ffmpeg.Channels
 }
 
-// note keeps what is to be known of a sample that was mixed, in all channels.
-func (m *mixer) note(f []float32) {
-	if m.noted%mixBlock == 0 {
+// note keeps what is to be known of a sample that was mixed, and written in so many channels.
+func (m *mixer) note(f frame, written []float32) {
+	at := m.noted - m.lead
+	m.noted++
+	switch {
+	case at < 0:
+		m.loud.weigh(f)
+		return
+	case at >= m.kept:
+		return
+	case at%mixBlock == 0:
 		m.peaks = append(m.peaks, 0)
 	}
-	m.noted++
-	for _, v := range f {
+	m.loud.add(f)
+	for _, v := range written {
 		m.squares += float64(v) * float64(v)
 		if p := byte(min(255, math.Round(math.Abs(float64(v))*255))); p > m.peaks[len(m.peaks)-1] {
 			m.peaks[len(m.peaks)-1] = p
@@ -220,63 +251,6 @@ func (s *soundWork) channels() int {
 		return 1
 	}
 	return ffmpeg.Channels
-}
-
-// voices are the numbers of the voices of all runs.
-func (s *soundWork) voices() []int {
-	var all []int
-	for _, r := range s.Runs {
-		all = append(all, r.Voice)
-	}
-	return all
-}
-
-// measure finds the gain of each voice in dB and sets that of its runs, voices being their numbers. It decodes what it
-// needs of them and no more.
-func (m *mixer) measure(ctx context.Context, voices []int) ([]float64, error) {
-	var meters []*loudnessMeter
-	m.gains = nil
-	for number, r := range m.runs {
-		of := voices[number]
-		for of >= len(meters) {
-			meters = append(meters, newLoudnessMeter())
-		}
-		if len(meters[of].blocks) >= enoughSpeech {
-			continue
-		}
-		v, err := m.play(ctx, number, r)
-		if err != nil {
-			return nil, err
-		}
-		err = v.hear(meters[of])
-		v.stop()
-		if err != nil {
-			return nil, err
-		}
-	}
-	gains := make([]float64, len(meters))
-	for i, meter := range meters {
-		gains[i] = meter.gain()
-	}
-	m.gains = make([]float32, len(m.runs))
-	for number := range m.runs {
-		m.gains[number] = factor(gains[voices[number]])
-	}
-	return gains, nil
-}
-
-// hear gives what is played of the voice to a meter, until that has had enough.
-func (v *voice) hear(meter *loudnessMeter) error {
-	for place := math.Ceil(v.run.knots[0].file); place < v.run.knots[len(v.run.knots)-1].file; place++ {
-		f, err := v.in.at(place)
-		if err != nil {
-			return fmt.Errorf("decode voice: %w", err)
-		}
-		if !meter.add(f) {
-			return nil
-		}
-	}
-	return nil
 }
 
 // writeSamples writes one sample of each channel.
@@ -299,13 +273,13 @@ type voice struct {
 
 // play starts the decoder of a run.
 func (m *mixer) play(ctx context.Context, number int, r run) (*voice, error) {
-	name := fmt.Sprintf("v%04d.ogg", number)
+	name := runFile(number)
 	path := filepath.Join(m.dir, name)
 	f, err := create(path)
 	if err != nil {
 		return nil, err
 	}
-	err = r.writeOgg(f)
+	skipped, err := r.writeOgg(f, r.place(max(0, r.begin()))-warmUp)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("join the files of a voice: %w", err)
 	}
@@ -333,12 +307,15 @@ func (m *mixer) play(ctx context.Context, number int, r run) (*voice, error) {
 		_ = decoder.Wait()  // its error has reached the reader, or nobody needs the rest
 		_ = os.Remove(path) // otherwise it goes with the folder
 	}
-	v := &voice{run: r, in: source{r: read}, stop: stop, gain: 1}
+	v := &voice{run: r, in: source{r: read, base: skipped}, stop: stop, gain: 1}
 	if m.gains != nil {
 		v.gain = m.gains[number]
 	}
 	return v, nil
 }
+
+// runFile is the name of the file of a run in the folder of its piece.
+func runFile(number int) string { return fmt.Sprintf("v%04d.ogg", number) }
 
 // edge is over how many samples a run comes and goes, so that it does not click: one millisecond.
 const edge = ffmpeg.SampleRate / 1000

@@ -15,25 +15,27 @@ import (
 type order struct {
 	recipe *recipe
 	key    string
-	chunk  int // number of the chunk, -1 for the sound
+	chunk  int // number of the chunk, -1 for sound
 	at     render.Chunk
 	shown  [][]string // segments by tile, or by run of the sound
+	part   int        // number of the piece of the sound
 	voices []string   // participants by voice of the sound
 	voice  string     // participant, where the sound is that of one; else empty
-	weight int64      // output frames: the longest are made first
+	weight int64      // how long it takes, in output frames of picture: the longest are made first
 }
 
 // isSound says whether the order is for the sound.
 func (o *order) isSound() bool { return o.chunk < 0 }
 
-// orders turns the plan into recipes, the longest first: the sound, which takes one process from the beginning to the
-// end, then the chunks.
+// orders turns the plan into recipes, the longest first: single voices, which take one process from the beginning to the
+// end, then chunks, then the pieces of the sound.
 func (w *Worker) orders(j *job) ([]*order, error) {
-	all := []*order{j.soundOrder("")}
+	voices := j.voices()
+	var all []*order
 	if j.request.Voices {
 		for _, p := range j.timeline.Participants {
-			if slices.ContainsFunc(j.plan.Voices, func(v render.Voice) bool { return v.Participant == p.ID }) {
-				all = append(all, j.soundOrder(p.ID))
+			if i := slices.IndexFunc(voices, func(v voiceRuns) bool { return v.participant == p.ID }); i >= 0 {
+				all = append(all, j.voiceOrder(voices[i]))
 			}
 		}
 	}
@@ -41,16 +43,24 @@ func (w *Worker) orders(j *job) ([]*order, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(pictures, func(a, b *order) int { return cmp.Compare(b.weight, a.weight) })
-	all = append(all, pictures...)
+	pieces := slices.Concat(pictures, j.soundPieces(voices, math.MaxInt64))
+	slices.SortStableFunc(pieces, func(a, b *order) int { return cmp.Compare(b.weight, a.weight) })
+	all = append(all, pieces...)
 	return all, nameAll(all)
 }
 
-// ordersUntil turns what of the plan ends before an output frame into recipes, in the order of the archive.
+// ordersUntil turns what of the plan ends before an output frame into recipes: chunks in the order of the archive, and
+// pieces of the sound as far as the gains of those who are heard in them are settled.
 func (w *Worker) ordersUntil(j *job, end int64) ([]*order, error) {
 	all, err := w.pictureOrders(j, end)
 	if err != nil {
 		return nil, err
+	}
+	settled := func(of string) bool { return j.gains[of].settled }
+	for _, o := range j.soundPieces(j.voices(), settledSamples(end)) {
+		if !slices.ContainsFunc(o.voices, func(of string) bool { return !settled(of) }) {
+			all = append(all, o)
+		}
 	}
 	return all, nameAll(all)
 }
@@ -154,38 +164,12 @@ func segmentsIn(pic *render.Picture, c render.Chunk) []string {
 	return all
 }
 
-// soundOrder is the order of the sound, or of that of one participant.
-func (j *job) soundOrder(of string) *order {
-	o := &order{chunk: -1, voice: of, weight: j.plan.Frames}
-	work := &soundWork{Samples: j.plan.Samples(), BitRate: j.plan.Profile.AudioBitRate}
-	if of != "" {
-		work.BitRate, work.Mono = voiceBitRate, true
-	}
-	var used numbering
-	for _, v := range j.plan.Voices {
-		if of != "" && v.Participant != of {
-			continue
-		}
-		voice := slices.Index(o.voices, v.Participant)
-		if voice < 0 {
-			voice = len(o.voices)
-			o.voices = append(o.voices, v.Participant)
-		}
-		for _, r := range runsOf(v.Clips, j.recording, j.voicePhases[v.Participant]) {
-			var names []string
-			rw := runWork{Voice: voice}
-			for _, rec := range r.files {
-				names = append(names, rec.segment)
-				rw.Files = append(rw.Files, used.number(j.bySegment[rec.segment].ref()))
-			}
-			for _, k := range r.knots {
-				rw.Knots = append(rw.Knots, [2]float64{k.at, k.file})
-			}
-			work.Runs = append(work.Runs, rw)
-			o.shown = append(o.shown, names)
-		}
-	}
-	o.recipe = &recipe{Form: recipeForm, Tool: j.tool, Sources: used.all, Sound: work}
+// voiceOrder is the order of all of the sound of one participant.
+func (j *job) voiceOrder(v voiceRuns) *order {
+	o := j.soundOf([]voiceRuns{v}, 0, float64(j.plan.Samples()))
+	o.voice, o.weight = v.participant, j.plan.Frames
+	work := o.recipe.Sound
+	work.Samples, work.BitRate, work.Mono = j.plan.Samples(), voiceBitRate, true
 	return o
 }
 

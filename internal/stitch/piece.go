@@ -20,8 +20,8 @@ import (
 
 // A finished piece lies in the blob store as two blobs, the second of which says that it is there:
 //
-//	chunks/<key>.ts, chunks/<key>.m4a   the media
-//	chunks/<key>.json                   a made
+//	chunks/<key>.ts, .aac, .m4a   the media; a voice that was measured has none
+//	chunks/<key>.json             a made
 //
 // <key> is the digest of the piece's recipe. Whoever needs the piece again takes it from there: the next run of a job
 // that was killed, the next version of an archive, another worker.
@@ -38,17 +38,22 @@ type made struct {
 	FrozenMS     int64     `json:"frozenMs,omitempty"`   // nothing in the picture moved, for two seconds or more at a time
 	BlackMS      int64     `json:"blackMs,omitempty"`    // the whole picture was black
 	Loudness     float64   `json:"loudness,omitempty"`   // of the sound: LUFS
-	Gains        []float64 `json:"gains,omitempty"`      // of the sound: dB by voice
+	Tenths       []float32 `json:"tenths,omitempty"`     // of the sound: weighed mean square of each tenth of a second
 	Unverified   bool      `json:"unverified,omitempty"` // of the sound: it could not be listened to
 	Peaks        []byte    `json:"peaks,omitempty"`      // of the sound: greatest sample of each tenth of a second, 255 is full scale
 }
 
-// extension is that of the media of a piece.
+// extension is that of the media of a piece; empty when it has none.
 func (r *recipe) extension() string {
-	if r.Sound != nil {
-		return ".m4a"
+	switch {
+	case r.Sound == nil:
+		return ".ts"
+	case r.Sound.Measure:
+		return "" // there are none
+	case r.Sound.Part != nil:
+		return ".aac"
 	}
-	return ".ts"
+	return ".m4a"
 }
 
 func pieceKey(key, extension string) string { return piecesFolder + "/" + key + extension }
@@ -61,7 +66,9 @@ func (w *Worker) piece(ctx context.Context, r *recipe, key string, progress func
 		return made{}, err
 	}
 	if ok {
-		w.metrics.reused.Inc()
+		if r.extension() != "" {
+			w.metrics.reused.Inc()
+		}
 		return m, nil
 	}
 	begun := time.Now()
@@ -86,6 +93,9 @@ func (w *Worker) finished(ctx context.Context, key, extension string) (made, boo
 	if err := json.NewDecoder(io.LimitReader(in, 1<<20)).Decode(&m); err != nil || m.Key != key {
 		return made{}, false, nil // written by nobody who knew what this is: it is made again
 	}
+	if extension == "" {
+		return m, true, nil
+	}
 	info, err := w.deps.Blobs.Stat(ctx, pieceKey(key, extension))
 	if errors.Is(err, blob.ErrNotFound) || err == nil && info.Bytes != m.Bytes {
 		return made{}, false, nil
@@ -108,13 +118,17 @@ func (w *Worker) makePiece(ctx context.Context, r *recipe, key string, progress 
 	var m made
 	name := render.ChunkFile
 	if r.Sound != nil {
-		name = encodedFile
+		name = r.Sound.file()
 		m, err = w.makeSound(ctx, dir, r.Sound, files)
 	} else {
 		m, err = w.makePicture(ctx, dir, r.Picture, files, progress)
 	}
 	if err != nil {
 		return made{}, judge(ctx, err, true)
+	}
+	if r.extension() == "" {
+		m.Key = key
+		return m, w.describe(ctx, m)
 	}
 	return w.keep(ctx, m, key, r.extension(), filepath.Join(dir, name))
 }

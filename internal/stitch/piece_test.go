@@ -176,7 +176,7 @@ func TestWhatAChunkIsCalled(t *testing.T) {
 	w := pair(t)
 	worker := w.worker(ffmpeg.Config{}, nil)
 	w.adorned(3000)
-	made := w.ordersOf(worker, 1)[2] // behind the sound and a voice
+	made := w.ordersOf(worker, 1)[1] // behind a voice
 	packed, err := made.recipe.encode()
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ type recipe struct {
 
 // recipeForm counts the changes of what a recipe means: whatever changes the bytes of a piece and does not stand in it
 // (code between the recipe and the arguments of ffmpeg).
-const recipeForm = 2
+const recipeForm = 3
 
 // pictureWork is a chunk.
 type pictureWork struct {
@@ -62,12 +62,16 @@ type drawing struct {
 	At     image.Point `json:"at,omitzero"` // of an overlay: where its upper left corner lies
 }
 
-// soundWork is the sound of a whole archive, or of one voice in it.
+// soundWork is a piece of the sound of an archive, all of the sound of one voice in it, or the measuring of a voice.
 type soundWork struct {
 	Samples int64     `json:"samples"`
 	BitRate int       `json:"bitRate"`
 	Mono    bool      `json:"mono,omitempty"`
 	Runs    []runWork `json:"runs"`
+	Gains   []float64 `json:"gains"` // dB by voice
+	// Part says which part of the sound it is; nil: all of it.
+	Part    *soundPart `json:"part,omitempty"`
+	Measure bool       `json:"measure,omitempty"` // nothing is encoded: how loud it is, is measured
 }
 
 // runWork is a run of a voice.
@@ -82,6 +86,10 @@ func (r *recipe) command() (ffmpeg.Command, error) {
 	switch {
 	case r.Picture != nil:
 		return ffmpeg.Compose(r.Picture.Composition)
+	case r.Sound != nil && r.Sound.Measure:
+		return ffmpeg.DecodeVoice(runFile(0))
+	case r.Sound != nil && r.Sound.Part != nil:
+		return ffmpeg.EncodeADTS(encodedPartFile, r.Sound.BitRate, r.Sound.channels())
 	case r.Sound != nil:
 		return ffmpeg.EncodeAudio(encodedFile, r.Sound.BitRate, r.Sound.channels())
 	}
@@ -185,7 +193,7 @@ func (r *recipe) check() error {
 					return fmt.Errorf("%w: there is no source %d", errRecipe, f)
 				}
 			}
-			if run.Voice < 0 || run.Voice >= len(r.Sound.Runs) {
+			if run.Voice < 0 || run.Voice >= len(r.Sound.Gains) {
 				return fmt.Errorf("%w: there is no voice %d", errRecipe, run.Voice)
 			}
 			if len(run.Knots) < 2 {

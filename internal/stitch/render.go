@@ -23,9 +23,10 @@ import (
 
 // result is what the stages have made so far.
 type result struct {
-	mu           sync.Mutex // guards what follows while pieces are made
-	chunks       []Piece    // in the order of the archive
-	sound        Piece
+	mu           sync.Mutex  // guards what follows while pieces are made
+	chunks       []Piece     // in the order of the archive
+	sound        Piece       // all of it, from what it was joined
+	sounds       []soundDone // its pieces, in the order of the archive
 	failures     []PieceFailure
 	decodeErrors int64
 	frozenMS     int64
@@ -33,11 +34,10 @@ type result struct {
 	voices       []VoiceFile // in the order of the participants
 	unverified   []string    // checks of the finished files that were not made
 	loudness     float64     // LUFS
-	gains        map[string]float64
 	peaks        []byte
 }
 
-const soundFile = "sound.m4a"
+const soundFile = "sound.aac"
 
 // voiceFile is the name of the sound of one participant.
 func voiceFile(participant string) string { return "voice-" + participant + ".m4a" }
@@ -53,6 +53,9 @@ func (w *Worker) render(ctx context.Context, j *job) error {
 	}
 	j.result.chunks = make([]Piece, len(j.plan.Chunks()))
 	for _, o := range orders {
+		if o.isSound() && o.voice == "" {
+			j.result.sounds = append(j.result.sounds, soundDone{})
+		}
 		if o.voice != "" {
 			j.result.voices = append(j.result.voices, VoiceFile{Participant: o.voice, File: voiceFile(o.voice)})
 		}
@@ -127,7 +130,7 @@ func (o *order) file() string {
 	case o.voice != "":
 		return voiceFile(o.voice)
 	case o.isSound():
-		return soundFile
+		return soundFileOf(o.part)
 	}
 	return chunkFile(o.chunk)
 }
@@ -216,12 +219,7 @@ func (j *job) account(o *order, m made) {
 			}
 		}
 	} else if o.isSound() {
-		r.sound, r.loudness, r.peaks, r.gains = Piece{m.Key, m.SHA256}, m.Loudness, m.Peaks, map[string]float64{}
-		for i, gain := range m.Gains {
-			if i < len(o.voices) {
-				r.gains[o.voices[i]] = gain
-			}
-		}
+		r.sounds[o.part] = soundDone{Piece{m.Key, m.SHA256}, m}
 	} else {
 		r.chunks[o.chunk] = Piece{m.Key, m.SHA256}
 	}

@@ -109,8 +109,8 @@ func TestJoinedOggHoldsEveryPacketOnce(t *testing.T) {
 		r.files = append(r.files, recording{file: bytes.NewReader(b.Bytes()), scan: scan})
 	}
 	var out bytes.Buffer
-	if err := r.writeOgg(&out); err != nil {
-		t.Fatal(err)
+	if skipped, err := r.writeOgg(&out, 0); err != nil || skipped != 0 {
+		t.Fatal(skipped, err)
 	}
 	scan, err := media.ScanOgg(bytes.NewReader(out.Bytes()))
 	if err != nil || scan.Packets != 20 || scan.Samples != 20*960 || !scan.Ended {

@@ -126,20 +126,26 @@ func (r run) place(at float64) float64 {
 	return a.file + (at-a.at)*(b.file-a.file)/(b.at-a.at)
 }
 
-// writeOgg writes the packets of all files of the run as one file.
-func (r run) writeOgg(w io.Writer) error {
+// writeOgg writes the packets of all files of the run as one file, without the pages that end before a sample of the run.
+// skipped is how many samples these have.
+func (r run) writeOgg(w io.Writer, from float64) (skipped int64, err error) {
 	out, err := media.NewOggWriter(w, 1)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	at := int64(0)
 	for _, rec := range r.files {
 		for _, page := range rec.scan.Pages {
+			if at += page.Samples; float64(at) <= from {
+				skipped = at
+				continue
+			}
 			if err := copyPage(out, rec.file, page); err != nil {
-				return fmt.Errorf("copy page at %d: %w", page.Offset, err)
+				return 0, fmt.Errorf("copy page at %d: %w", page.Offset, err)
 			}
 		}
 	}
-	return out.Close()
+	return skipped, out.Close()
 }
 
 // copyPage copies the packets of a page that ScanOgg found whole. Its layout is RFC 3533 §6: 27 bytes, the last of which

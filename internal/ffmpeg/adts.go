@@ -1,0 +1,66 @@
+package ffmpeg
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	ffgo "github.com/u2takey/ffmpeg-go"
+)
+
+// AACFrame is how many samples a packet of AAC holds. Each one is heard together with the one before it: the first packet
+// that an encoder writes only opens the second one, so what is encoded comes out AACFrame samples late.
+const AACFrame = 1024
+
+// EncodeADTS is the command that reads samples of so many channels from stdin and writes them as a stream of AAC packets
+// (ADTS), which may be cut and joined between any two of them.
+func EncodeADTS(out string, bitRate, channels int) (Command, error) {
+	args, err := arguments(1, func() *ffgo.Stream {
+		in := input("f32le", "pcm_f32le")
+		in["protocol_whitelist"] = "pipe"
+		in["ar"], in["ac"] = SampleRate, channels
+		sound := ffgo.Input("pipe:0", in).Audio()
+		return ffgo.Output([]*ffgo.Stream{sound}, file(out), bitexact(ffgo.KwArgs{
+			"f": "adts", "c:a": "aac", "b:a": bitRate, "threads": 1,
+		}))
+	})
+	if err != nil {
+		return Command{}, fmt.Errorf("encode audio: %w", err)
+	}
+	return Command{Step: "encode", Args: append([]string{"-v", "warning"}, args...), Limit: maxVoice}, nil
+}
+
+// ListenADTS decodes a stream of AAC packets of that length in dir, as a player would. It does not measure loudness.
+func (t *Tool) ListenADTS(ctx context.Context, dir, name string, length time.Duration) (Hearing, error) {
+	args, err := arguments(1, func() *ffgo.Stream {
+		in := ffgo.Input(file(name), input("aac", "aac"))
+		return ffgo.Output([]*ffgo.Stream{in.Audio()}, "-", ffgo.KwArgs{"f": "null", "af": "volumedetect"})
+	})
+	if err != nil {
+		return Hearing{}, fmt.Errorf("listen: %w", err)
+	}
+	return t.hear(ctx, dir, args, length)
+}
+
+// errADTS says that bytes are no stream of AAC packets.
+var errADTS = errors.New("not a stream of AAC packets")
+
+// SplitADTS cuts a stream of AAC packets into its packets, each with its header (ISO 13818-7, 6.2: twelve bits of sync, and
+// the length of the packet in thirteen bits from the 31st on). The packets are parts of b.
+func SplitADTS(b []byte) ([][]byte, error) {
+	const header = 7
+	var all [][]byte
+	for len(b) > 0 {
+		if len(b) < header || b[0] != 0xff || b[1]&0xf6 != 0xf0 {
+			return nil, fmt.Errorf("%w: packet %d has no header", errADTS, len(all))
+		}
+		length := int(b[3]&3)<<11 | int(b[4])<<3 | int(b[5])>>5
+		if length < header || length > len(b) || b[6]&3 != 0 {
+			return nil, fmt.Errorf("%w: packet %d has %d bytes of %d", errADTS, len(all), length, len(b))
+		}
+		all = append(all, b[:length:length])
+		b = b[length:]
+	}
+	return all, nil
+}
