@@ -157,7 +157,7 @@ func (w *ward) assemble() {
 	if err != nil {
 		w.t.Fatalf("somebody does not come in any more: %v", err)
 	}
-	await(w.t, time.Minute, func() string { return "everybody is recorded" }, func() bool {
+	await(w.t, 2*time.Minute, func() string { return "everybody is recorded" }, func() bool {
 		opened := map[string]bool{}
 		for _, e := range w.witness.all() {
 			if o, ok := e.Event.(events.SegmentOpened); ok && o.Arrival.After(w.lastBack()) {
@@ -213,7 +213,7 @@ func (w *ward) ask(method, path string, want events.Type) (status int, err error
 // must sends a command until the server says yes, or says that it is so already.
 func (w *ward) must(method, path string, want events.Type) {
 	w.t.Helper()
-	await(w.t, time.Minute, func() string { return path + " is answered" }, func() bool {
+	await(w.t, 2*time.Minute, func() string { return path + " is answered" }, func() bool {
 		status, err := w.ask(method, path, want)
 		return err == nil && (status/100 == 2 || status == http.StatusConflict)
 	})
@@ -230,7 +230,7 @@ func (w *ward) finish() []events.Stored {
 // complete waits until the consultation, which has ended, is complete.
 func (w *ward) complete() {
 	w.t.Helper()
-	await(w.t, 2*time.Minute, func() string { return fmt.Sprintf("%s is complete: %v", w.c.ID, typesOf(w.witness.all())) }, func() bool {
+	await(w.t, 5*time.Minute, func() string { return fmt.Sprintf("%s is complete: %v", w.c.ID, typesOf(w.witness.all())) }, func() bool {
 		return slices.ContainsFunc(w.witness.all(), func(e events.Stored) bool { return e.Type == events.TypeConsultationCompleted })
 	})
 	_ = w.each(func(g *guest) error { g.drop(); return nil })
