@@ -149,9 +149,13 @@ func TestTheLibraryOfMany(t *testing.T) {
 	tab.Click("Clear")
 
 	// What happens now is told by the server; nobody loads the page again.
+	// Whoever has a row under their fingers keeps it.
 	service := as(t, p, "service")
+	tab.WaitFor("the newest are there again", `document.querySelectorAll('.consultations a')[2]?.innerText === 'Visit 3'`)
+	tab.Evaluate(`document.querySelectorAll('.consultations a')[2].focus()`, nil)
 	service.schedule("Just now", "required", person{Name: "Dr Eva Kral", Role: "clinician"})
 	tab.WaitFor("the new one stands on top", `document.querySelector('.consultations a')?.innerText === 'Just now'`)
+	tab.WaitFor("the focus has moved along with its row", `document.activeElement?.innerText === 'Visit 3' && document.activeElement.dataset.index === '3'`)
 	tab.Evaluate(`(() => {
 		const state = [...document.querySelectorAll('.filters select')][0];
 		state.value = 'scheduled';

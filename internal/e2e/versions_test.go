@@ -24,8 +24,19 @@ func TestAVersionIsMadeAsItWasOrdered(t *testing.T) {
 	p := testenv.StartProduct(t, testenv.ProductOptions{})
 	service := as(t, p, "service")
 	c, doctor, patient := twoTalk(t, p, service, "Versions")
-	await(t, 60*time.Second, func() string { return "ten seconds of talk" }, func() bool {
-		return frames(doctor, c.Participants[1].ID) >= 300 && frames(patient, c.Participants[0].ID) >= 300
+	measured := func(who participant) int {
+		files, _ := filepath.Glob(filepath.Join(p.Data, "quality", c.ID, "*.ndjson"))
+		n := 0
+		for _, path := range files {
+			lines, _ := os.ReadFile(path)
+			n += strings.Count(string(lines), who.ID)
+		}
+		return n
+	}
+	// The first sample of a connection has no rates.
+	await(t, 60*time.Second, func() string { return "three samples of both, and six seconds of pictures" }, func() bool {
+		return measured(c.Participants[0]) >= 3 && measured(c.Participants[1]) >= 3 &&
+			frames(doctor, c.Participants[1].ID) >= 150 && frames(patient, c.Participants[0].ID) >= 150
 	})
 	leaves(t, patient)
 	leaves(t, doctor)

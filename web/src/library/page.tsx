@@ -1,6 +1,7 @@
 // The page /consultations.
 
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { explain } from "../api/problem.ts";
 import { language, t, tCount } from "../text/text.ts";
@@ -9,7 +10,7 @@ import { rem, type VirtualControl, VirtualList } from "../ui/virtual.tsx";
 import { FilterBar } from "./filterbar.tsx";
 import { narrows, rememberedFilters, rememberFilters } from "./filters.ts";
 import type { Library } from "./library.ts";
-import { Row } from "./row.tsx";
+import { Row, type RowProps } from "./row.tsx";
 import { StorageBanner, type StorageWatch } from "./storage.tsx";
 
 export interface LibraryPageProps {
@@ -124,6 +125,9 @@ function List({ library, handle, search }: ListProps) {
     else return;
     event.preventDefault();
   };
+  const drawn = useDrawn((focused) => {
+    active.value = focused;
+  });
   if (length === 0) return null;
   return (
     <VirtualList
@@ -138,21 +142,35 @@ function List({ library, handle, search }: ListProps) {
       onRange={({ first, end }) => library.show(first, end)}
       onKeyDown={keys}
     >
-      {(index) => (
-        <Row
-          key={library.at(index)?.id ?? `unread ${index}`}
-          item={library.at(index)}
-          index={index}
-          height={height.value}
-          all={library.complete ? length : -1}
-          active={index === Math.min(active.value, length - 1)}
-          onFocus={(focused) => {
-            active.value = focused;
-          }}
-        />
-      )}
+      {(index, slot) =>
+        drawn(slot, {
+          item: library.at(index),
+          index,
+          height: height.value,
+          all: library.complete ? length : -1,
+          active: index === Math.min(active.value, length - 1),
+        })
+      }
     </VirtualList>
   );
+}
+
+// A row that shows what it showed is the same object, and is not looked at again: while somebody scrolls, most are.
+function useDrawn(onFocus: (index: number) => void): (slot: number, row: Omit<RowProps, "onFocus">) => VNode {
+  const focus = useRef(onFocus);
+  focus.current = onFocus;
+  const rows = useRef(new Map<number, { row: Omit<RowProps, "onFocus">; node: VNode }>());
+  return (slot, row) => {
+    const was = rows.current.get(slot);
+    if (was && sameRow(was.row, row)) return was.node;
+    const node = <Row key={slot} {...row} onFocus={(index) => focus.current(index)} />;
+    rows.current.set(slot, { row, node });
+    return node;
+  };
+}
+
+function sameRow(a: Omit<RowProps, "onFocus">, b: Omit<RowProps, "onFocus">): boolean {
+  return a.item === b.item && a.index === b.index && a.height === b.height && a.all === b.all && a.active === b.active;
 }
 
 // The row is drawn when the list has scrolled there, which takes a frame or two.

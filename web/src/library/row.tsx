@@ -24,7 +24,7 @@ export function Row({ item, index, height, all, active, onFocus }: RowProps) {
   if (!item) return <li class="row unread" {...place} aria-busy="true" />;
   const when = item.startedAt ?? item.createdAt;
   return (
-    <li class="row" {...place} data-testid="consultation" data-id={item.id} data-state={item.state}>
+    <li class="row" {...place} data-testid="consultation" data-key={item.id} data-id={item.id} data-state={item.state}>
       <div class="row-what">
         <a
           href={`/consultations/${item.id}`}

@@ -41,7 +41,11 @@ export interface VirtualListProps {
   control?: RefObject<VirtualControl | null>;
   onRange?(range: Range): void;
   onKeyDown?(event: KeyboardEvent): void;
-  children(index: number): ComponentChildren;
+  /**
+   * A row. Who uses `slot` as its key has the elements of a row that goes used again by one that comes, which costs half of
+   * making new ones; the row's <li> must then say by data-key what it shows, so that the focus stays with that.
+   */
+  children(index: number, slot: number): ComponentChildren;
 }
 
 export interface VirtualControl {
@@ -55,8 +59,10 @@ export function VirtualList(props: VirtualListProps) {
   const { count, row, extra = 8, scroll, label, testId, control, onRange, children } = props;
   const frame = useRef<HTMLDivElement>(null);
   const range = useSignal<Range>({ first: 0, end: Math.min(count, 30) });
+  const told = useRef(onRange);
+  told.current = onRange;
   useLayoutEffect(() => {
-    const look = () => measure(frame.current, scroll, row, count, extra, range, onRange);
+    const look = () => measure(frame.current, scroll, row, count, extra, range, (now) => told.current?.(now));
     look();
     const target = scroll === "window" ? window : frame.current;
     target?.addEventListener("scroll", look, { passive: true });
@@ -66,25 +72,52 @@ export function VirtualList(props: VirtualListProps) {
       target?.removeEventListener("scroll", look);
       resized.disconnect();
     };
-  }, [scroll, row, count, extra, range, onRange]);
+  }, [scroll, row, count, extra, range]);
   useEffect(() => {
     if (control) control.current = controlOf(frame, scroll, row);
   }, [control, scroll, row]);
   const { first, end } = range.value;
+  const slots = useRef(0);
+  slots.current = Math.max(slots.current, end - first);
   const rows: ComponentChildren[] = [];
-  for (let index = first; index < Math.min(end, count); index++) rows.push(children(index));
+  for (let index = first; index < Math.min(end, count); index++) rows.push(children(index, index % slots.current));
+  const focused = useFocusOfWhatIsShown(frame);
   return (
     <div ref={frame} class={`virtual ${scroll} ${props.class ?? ""}`}>
       <ul
         aria-label={label}
         data-testid={testId}
         style={{ height: `${count * row}px` }}
+        onFocusIn={focused}
         {...(props.onKeyDown ? { onKeyDown: props.onKeyDown } : {})}
       >
         {rows}
       </ul>
     </div>
   );
+}
+
+// A row that shows something else now must not keep the focus: Enter would open what nobody chose. The focus goes along to
+// where that is shown, or goes, as it does with elements that are removed.
+function useFocusOfWhatIsShown(frame: RefObject<HTMLDivElement | null>): (event: FocusEvent) => void {
+  const shown = useRef<string | undefined>(undefined);
+  useLayoutEffect(() => {
+    const active = document.activeElement;
+    if (!(active instanceof HTMLElement) || !frame.current?.contains(active)) return;
+    const row = active.closest("li");
+    const key = row?.dataset.key;
+    if (key === undefined && shown.current === undefined) return;
+    if (key === shown.current) return;
+    const there = [...frame.current.querySelectorAll<HTMLElement>("li[data-key]")].find(
+      (one) => one.dataset.key === shown.current,
+    );
+    const target = there?.querySelector<HTMLElement>("[data-index]");
+    if (target) target.focus({ preventScroll: true });
+    else active.blur();
+  });
+  return ({ target }) => {
+    shown.current = target instanceof HTMLElement ? target.closest("li")?.dataset.key : undefined;
+  };
 }
 
 /** What a row needs to stand in its place. */
@@ -109,7 +142,7 @@ function measure(
   count: number,
   extra: number,
   range: Signal<Range>,
-  onRange: ((range: Range) => void) | undefined,
+  onRange: (range: Range) => void,
 ): void {
   if (!frame) return;
   const { offset, height } = viewOf(frame, scroll);
@@ -121,7 +154,7 @@ function measure(
   const edge = (next.end === count && now.end !== count) || (next.first === 0 && now.first !== 0);
   if (near && !edge) return;
   range.value = next;
-  onRange?.(next);
+  onRange(next);
 }
 
 function controlOf(frame: RefObject<HTMLDivElement | null>, scroll: "window" | "self", row: number): VirtualControl {
