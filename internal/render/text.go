@@ -3,6 +3,7 @@ package render
 import (
 	"image"
 	"image/color"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -125,27 +126,59 @@ func directionOf(text []rune) di.Direction {
 	return di.DirectionLTR
 }
 
-// draw puts the line on img with its left end at dot, which lies on the baseline.
+// draw puts the line on img with its left end at dot, which lies on the baseline. Only the points around it are looked at:
+// a canvas has a hundred times as many as a name.
 func (l line) draw(img *image.RGBA, dot image.Point, c color.Color) {
-	raster := vector.NewRasterizer(img.Rect.Dx(), img.Rect.Dy())
+	box := l.box(dot).Intersect(img.Rect)
+	if box.Empty() {
+		return
+	}
+	raster := vector.NewRasterizer(box.Dx(), box.Dy())
+	l.each(dot.Sub(box.Min), func(outline font.GlyphOutline, run shaping.Output, x, y fixed.Int26_6) {
+		trace(raster, outline, run, x, y)
+	})
+	raster.Draw(img, box, image.NewUniform(c), image.Point{})
+}
+
+// each gives the outlines of all glyphs with their dots.
+func (l line) each(dot image.Point, give func(outline font.GlyphOutline, run shaping.Output, x, y fixed.Int26_6)) {
 	x := fixed.I(dot.X)
 	for _, run := range l.runs {
 		for _, g := range run.Glyphs {
 			if outline, ok := run.Face.GlyphDataOutline(g.GlyphID); ok {
-				trace(raster, outline, run, x+g.XOffset, fixed.I(dot.Y)-g.YOffset)
+				give(outline, run, x+g.XOffset, fixed.I(dot.Y)-g.YOffset)
 			}
 			x += g.Advance
 		}
 	}
-	raster.Draw(img, img.Rect, image.NewUniform(c), image.Point{})
 }
 
-// trace adds an outline, whose y axis points up, at a dot.
-func trace(r *vector.Rasterizer, outline font.GlyphOutline, run shaping.Output, x, y fixed.Int26_6) {
+// box holds all that is drawn with a dot: curves never leave their points.
+func (l line) box(dot image.Point) (all image.Rectangle) {
+	l.each(dot, func(outline font.GlyphOutline, run shaping.Output, x, y fixed.Int26_6) {
+		at := placed(run, x, y)
+		for _, s := range outline.Segments {
+			for _, p := range s.ArgsSlice() {
+				px, py := at(p)
+				left, top := int(math.Floor(float64(px))), int(math.Floor(float64(py)))
+				all = all.Union(image.Rect(left, top, left+2, top+2))
+			}
+		}
+	})
+	return all
+}
+
+// placed turns the points of an outline, whose y axis points up, into points of a picture.
+func placed(run shaping.Output, x, y fixed.Int26_6) func(ot.SegmentPoint) (float32, float32) {
 	scale := float32(run.Size) / 64 / float32(run.Face.Upem())
-	at := func(p ot.SegmentPoint) (float32, float32) {
+	return func(p ot.SegmentPoint) (float32, float32) {
 		return float32(x)/64 + p.X*scale, float32(y)/64 - p.Y*scale
 	}
+}
+
+// trace adds an outline at a dot.
+func trace(r *vector.Rasterizer, outline font.GlyphOutline, run shaping.Output, x, y fixed.Int26_6) {
+	at := placed(run, x, y)
 	for _, s := range outline.Segments {
 		ax, ay := at(s.Args[0])
 		bx, by := at(s.Args[1])
