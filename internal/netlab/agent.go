@@ -40,6 +40,7 @@ type order struct {
 
 // state is what an agent reports, one a line, four times a second.
 type state struct {
+	At        time.Time     // when it was so, by the machine's clock
 	Opened    time.Duration // from the first packet until the server had said who the participant is
 	Connected time.Duration // from then, when it joined, until media could flow; 0 before
 	Entry     string        // how far the participant was when, in seconds after it began
@@ -189,7 +190,7 @@ func (a *agent) look() state {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.state
-	s.Way = a.p.Way()
+	s.At, s.Way = time.Now(), a.p.Way()
 	newest := time.Time{}
 	for _, r := range a.p.Received() {
 		if r.Source == media.Camera {

@@ -232,6 +232,6 @@ func (b *browser) look() (state, error) {
 func (s seen) state() state {
 	ms := func(n float64) time.Duration { return time.Duration(n * float64(time.Millisecond)) }
 	return state{
-		Connected: ms(s.Connected), Idle: ms(s.Idle), Audio: s.Audio, Video: s.Video, Leaked: s.Leaked, Way: s.Way, Healed: s.Steps,
+		At: time.Now(), Connected: ms(s.Connected), Idle: ms(s.Idle), Audio: s.Audio, Video: s.Video, Leaked: s.Leaked, Way: s.Way, Healed: s.Steps,
 	}
 }

@@ -219,13 +219,16 @@ func (c *call) middle(r *Result) error {
 // back waits until both see and hear each other again, and holds the kind's limit against how long it took.
 func (c *call) back(r *Result) error {
 	began := time.Now()
-	for i, p := range c.people {
-		from, err := p.agent.fresh(waiting)
-		if err != nil {
+	var from [len(c.people)]state
+	for i, p := range c.people { // what was reported last may be older
+		var err error
+		if from[i], err = p.agent.until("a report of "+roles[i], waiting, func(s state) bool { return s.At.After(began) }); err != nil {
 			return err
 		}
+	}
+	for i, p := range c.people {
 		s, err := p.agent.until(roles[i]+" comes back", waiting, func(s state) bool {
-			return s.Audio > from.Audio+10 && s.Video > from.Video+5
+			return s.Audio > from[i].Audio+10 && s.Video > from[i].Video+5
 		})
 		if err != nil {
 			return fmt.Errorf("%w (%s)", err, strings.Join(s.Healed, ", "))

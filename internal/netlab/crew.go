@@ -91,24 +91,6 @@ func (c *crewed) now() (state, <-chan struct{}) {
 	return c.state, c.moved
 }
 
-// fresh waits for a report that was made after the call: the one that is on its way may be older.
-func (c *crewed) fresh(within time.Duration) (state, error) {
-	timer := time.NewTimer(within)
-	defer timer.Stop()
-	for range 2 {
-		s, moved := c.now()
-		select {
-		case <-moved:
-		case <-c.done:
-			return s, fmt.Errorf("the participant is gone: %s %s", s.Error, bytes.TrimSpace(c.log.Bytes()))
-		case <-timer.C:
-			return s, fmt.Errorf("no report within %s", within)
-		}
-	}
-	s, _ := c.now()
-	return s, nil
-}
-
 // until waits for a report that holds.
 func (c *crewed) until(what string, within time.Duration, holds func(state) bool) (state, error) {
 	timer := time.NewTimer(within)
