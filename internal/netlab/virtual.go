@@ -44,8 +44,13 @@ type virtual struct {
 	desk    *desk
 }
 
+// building is held while virtual networks are built: pion numbers its interfaces with a counter that nothing guards.
+var building sync.Mutex
+
 // newVirtual builds the network of a kind that is not in notVirtual. Segments go into the folder.
 func newVirtual(kind Kind, folder string) (v *virtual, err error) {
+	building.Lock()
+	defer building.Unlock()
 	v = &virtual{passage: passage{link: kind.Link, udp443: kind.Filter == only443And53}}
 	if v.wan, err = newRouter("0.0.0.0/0", nil, nil, Link{}); err != nil {
 		return nil, err
