@@ -68,12 +68,12 @@ export function EventList({ detail, entries, shown, cursor, names, select }: Eve
         control={control}
         onKeyDown={keys}
       >
-        {(index) => {
+        {(index, slot) => {
           const entry = entries.value[index];
           return (
             entry && (
               <Row
-                key={entry.event.seq}
+                key={slot}
                 entry={entry}
                 index={index}
                 height={row}
@@ -198,6 +198,7 @@ function Row({ entry, index, height, all, current, selected, tabbed, focused, se
       aria-setsize={all}
       data-testid="event"
       data-type={event.type}
+      data-key={event.seq}
       data-seq={event.seq}
     >
       <button
