@@ -60,7 +60,9 @@ func (o *overlays) card(scene, number int) (drawing, image.Rectangle, error) {
 	d, ok := o.cards[[2]int{scene, number}]
 	var err error
 	if !ok {
-		whole := o.painter.Draw(s.Without(ways, timeline.Corrupt, o.language))
+		bare := s.Without(ways, timeline.Corrupt, o.language)
+		bare.Tiles = slices.DeleteFunc(bare.Tiles, func(t render.Tile) bool { return t.Cell != cell }) // all else is cut off
+		whole := o.painter.Draw(bare)
 		part := image.NewRGBA(image.Rectangle{Max: cell.Size()})
 		draw.Draw(part, part.Rect, whole, cell.Min, draw.Src)
 		if d, err = drawn(part); err == nil {
@@ -116,14 +118,15 @@ func layer(canvas *image.RGBA) (drawing, error) {
 func drawnOn(canvas *image.RGBA) image.Rectangle {
 	const margin = 8
 	var box image.Rectangle
+	nothing := make([]byte, canvas.Stride)
 	for y := canvas.Rect.Min.Y; y < canvas.Rect.Max.Y; y++ {
 		row := canvas.Pix[canvas.PixOffset(0, y):canvas.PixOffset(canvas.Rect.Max.X, y)]
-		first := 0
-		for first < len(row) && row[first+3] == 0 {
-			first += 4
-		}
-		if first == len(row) {
+		if bytes.Equal(row, nothing[:len(row)]) {
 			continue
+		}
+		first := 0
+		for row[first+3] == 0 {
+			first += 4
 		}
 		last := len(row) - 4
 		for row[last+3] == 0 {
