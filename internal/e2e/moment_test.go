@@ -1,12 +1,13 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"consilium/internal/events"
 	"consilium/internal/media"
@@ -31,12 +32,12 @@ func stateIsTheFold(t *testing.T, s *scene) {
 	placed, length := s.placed()
 	seed := uint64(time.Now().UnixNano())
 	random := rand.New(rand.NewPCG(seed, 0))
-	for range 25 {
+	for n := range 25 {
 		at := awayFromEvents(random, placed, length)
 		want := fold(placed, at, s.held)
 		var got []personAt
-		tab.Evaluate(fmt.Sprintf(stateAt, at.Seconds()), &got)
-		if diff := cmp.Diff(want, got); diff != "" {
+		tab.Evaluate(fmt.Sprintf(stateAt, at.Seconds(), n), &got)
+		if diff := gocmp.Diff(want, got); diff != "" {
 			t.Fatalf("at %s (seed %d), want -, got +:\n%s", at, seed, diff)
 		}
 	}
@@ -46,7 +47,7 @@ func stateIsTheFold(t *testing.T, s *scene) {
 const stateAt = `(async () => {
 	const frame = () => new Promise((done) => requestAnimationFrame(done));
 	const heard = new Promise((done) => addEventListener('hashchange', done, { once: true }));
-	location.hash = 't=%[1]f';
+	location.hash = 't=%[1]f&n=%[2]d'; // n: the same moment twice is another link
 	await heard;
 	const read = () => [...document.querySelectorAll('[data-testid=person-at]')].map((person) => {
 		const medium = (name) => person.querySelector('[title^="' + name + ':"]').title.split(': ')[1];
@@ -110,56 +111,80 @@ func awayFromEvents(random *rand.Rand, all []placedEvent, length time.Duration) 
 	}
 }
 
+// heard is what is known of somebody while events are read.
+type heard struct {
+	personAt
+	connection string            // the newest
+	newest     map[string]string // track by its source
+	state      map[string]string // by source
+}
+
 // fold tells from the events up to a moment what was true of two people.
 func fold(all []placedEvent, at time.Duration, c consultation) []personAt {
-	type track struct {
-		source string
-		state  string
-	}
 	state := make([]personAt, len(c.Participants))
-	tracks := make([]map[string]*track, len(c.Participants))
 	for i, who := range c.Participants {
-		state[i], tracks[i] = personAt{ID: who.ID}, map[string]*track{}
+		p := heard{personAt: personAt{ID: who.ID}, newest: map[string]string{}, state: map[string]string{}}
 		for _, e := range all {
-			if e.at > at || e.Participant != who.ID {
-				continue
-			}
-			switch event := e.Event.(type) {
-			case events.ParticipantJoined:
-				state[i].Present = true
-			case events.ParticipantLeft:
-				state[i].Present, state[i].Connected, tracks[i] = false, false, map[string]*track{}
-			case events.ConnectionICEChanged:
-				state[i].Connected = event.State == "connected" || event.State == "completed"
-			case events.ConnectionClosed:
-				state[i].Connected = false
-			case events.TrackStarted:
-				tracks[i][event.Track] = &track{event.Source, "On"}
-			case events.TrackMuted:
-				tracks[i][event.Track].state = "Off"
-			case events.TrackUnmuted:
-				tracks[i][event.Track].state = "On"
-			case events.TrackStalled:
-				tracks[i][event.Track].state = "Nothing arrives"
-			case events.TrackResumed:
-				tracks[i][event.Track].state = "On"
-			case events.TrackEnded:
-				delete(tracks[i], event.Track)
+			if e.at <= at && e.Participant == who.ID {
+				p.take(e.Event)
 			}
 		}
-		state[i].Microphone, state[i].Camera = "not sent", "not sent"
-		for _, one := range tracks[i] {
-			switch one.source {
-			case string(media.Microphone):
-				state[i].Microphone = one.state
-			case string(media.Camera):
-				state[i].Camera = one.state
-			}
-		}
+		state[i] = p.personAt
+		state[i].Microphone = cmp.Or(p.state[string(media.Microphone)], "not sent")
+		state[i].Camera = cmp.Or(p.state[string(media.Camera)], "not sent")
 	}
 	for i := range state {
 		other := state[1-i]
 		state[i].Hears = state[i].Present && state[i].Connected && other.Present && other.Connected && other.Microphone == "On"
 	}
 	return state
+}
+
+func (p *heard) take(e events.Event) {
+	switch e := e.(type) {
+	case events.ParticipantJoined:
+		p.Present = true
+	case events.ParticipantLeft:
+		p.Present, p.Connected = false, false
+		clear(p.newest)
+		clear(p.state)
+	case events.ConnectionOpened:
+		p.connection, p.Connected = e.Connection, false
+	case events.ConnectionICEChanged:
+		p.connected(e.Connection, e.State == "connected" || e.State == "completed")
+	case events.ConnectionRestarted:
+		p.connected(e.Connection, false)
+	case events.ConnectionTimedOut:
+		p.connected(e.Connection, false)
+	case events.ConnectionClosed:
+		p.connected(e.Connection, false)
+	case events.TrackStarted:
+		p.newest[e.Source], p.state[e.Source] = e.Track, "On"
+	case events.TrackMuted:
+		p.became(e.Track, "Off")
+	case events.TrackUnmuted:
+		p.became(e.Track, "On")
+	case events.TrackStalled:
+		p.became(e.Track, "Nothing arrives")
+	case events.TrackResumed:
+		p.became(e.Track, "On")
+	case events.TrackEnded:
+		p.became(e.Track, "")
+	}
+}
+
+// connected counts of the newest connection only.
+func (p *heard) connected(connection string, is bool) {
+	if connection == p.connection {
+		p.Connected = is
+	}
+}
+
+// became counts of the newest track of a source that is still sent.
+func (p *heard) became(track, state string) {
+	for source, newest := range p.newest {
+		if newest == track && p.state[source] != "" {
+			p.state[source] = state
+		}
+	}
 }
