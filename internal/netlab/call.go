@@ -158,7 +158,7 @@ func (c *call) prepare() (err error) {
 		_, token, _ := strings.Cut(p.JoinURL, "#token=")
 		t := task{
 			URL: c.server.urls[0] + "/api/v1/signaling", Token: token, Who: i, Within: waiting,
-			Reach: simpeer.Reach{AllWays: true}, Heals: c.kind.Mid != nil && (i == 0 || c.kind.Server == Restarted),
+			Reach: simpeer.Reach{AllWays: true, Elsewhere: true}, Heals: c.kind.Mid != nil && (i == 0 || c.kind.Server == Restarted),
 		}
 		place := c.world.doctor
 		t.Private = c.access.addresses()

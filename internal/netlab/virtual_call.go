@@ -42,7 +42,7 @@ func (v *virtual) hold(c *call, r *Result) error {
 		c.people[i].id = fmt.Sprintf("person-%d", i)
 		c.people[i].agent = hireHere(task{
 			URL: v.desk.web.URL, Token: c.people[i].id, Who: i, Within: waiting, Heals: c.kind.Mid != nil && (i == 0 || c.kind.Server == Restarted),
-			Reach: simpeer.Reach{AllWays: true, Improve: c.kind.Link.Loss > 0, Net: n},
+			Reach: simpeer.Reach{AllWays: true, Elsewhere: true, Improve: c.kind.Link.Loss > 0, Net: n},
 		})
 	}
 	if err := c.connect(r); err != nil {

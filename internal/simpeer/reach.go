@@ -22,6 +22,9 @@ import (
 type Reach struct {
 	// AllWays tries what a browser tries: IPv4 and IPv6, UDP and TCP, and the relays that the welcome names.
 	AllWays bool
+	// Elsewhere leaves the server's loopback alone, which it names for those on its own machine. A relay refuses to go there, and
+	// pion stands still for a round trip with each refusal; browsers do not.
+	Elsewhere bool
 	// RelayOnly uses nothing but those relays.
 	RelayOnly bool
 	// Hidden hides the own addresses behind .local names, as a browser does that has no permission for the camera.
@@ -58,8 +61,8 @@ func (r Reach) shape(settings *webrtc.SettingEngine) error {
 		settings.SetRelayAcceptanceMinWait(200 * time.Millisecond)
 		// The first way that answers is taken: UDP gets a moment's start on TCP.
 		settings.SetHostAcceptanceMinWait(100 * time.Millisecond)
-		// A server names its loopback for those on its own machine. A relay refuses to go there, and pion stands still for a
-		// round trip with each refusal; browsers do not.
+	}
+	if r.Elsewhere {
 		settings.SetRemoteIPFilter(func(ip net.IP) bool { return !ip.IsLoopback() })
 	}
 	if r.Improve {
