@@ -230,6 +230,10 @@ func (s *shared) look(ctx context.Context, key string) error {
 	if ok {
 		return s.take(ctx, key, m)
 	}
+	if _, made := s.w.making.Load(key); made { // it was begun during the call, and there will be news of it
+		s.last[key] = time.Now()
+		return nil
+	}
 	if time.Since(s.last[key]) < silentFor {
 		return nil
 	}

@@ -160,7 +160,12 @@ func (w *world) queued(version int) int {
 // await waits until a version has a result.
 func (w *world) await(version int) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 3*time.Minute)
+	w.awaitFor(version, 3*time.Minute)
+}
+
+func (w *world) awaitFor(version int, limit time.Duration) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), limit)
 	defer cancel()
 	for ev, err := range w.log.Follow(ctx, 0, events.Filter{Consultation: w.consultation}) {
 		if err != nil {
@@ -170,7 +175,7 @@ func (w *world) await(version int) {
 			return
 		}
 	}
-	w.t.Fatalf("version %d has no result after three minutes", version)
+	w.t.Fatalf("version %d has no result after %s", version, limit)
 }
 
 // comings is a consultation in which somebody comes or goes every second, so that it has many chunks.

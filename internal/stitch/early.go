@@ -53,6 +53,8 @@ type earlyCall struct {
 	question jobs.Early
 	asked    time.Time
 	queued   map[string]bool // keys of the pieces that were queued or found finished
+	sheet    string          // digest of the names and
+	settled  int64           // output frame of the newest plan
 }
 
 // earlyCalls are those that this process plans: others are told of none of them.
@@ -116,24 +118,31 @@ func (w *Worker) early(ctx context.Context) error {
 				w.metrics.early.WithLabelValues(earlyHeld).Inc()
 				continue
 			}
-			if err := w.planEarly(ctx, question, call.queued); err != nil && ctx.Err() == nil && !errors.Is(err, errNotEarly) {
+			if err := w.planEarly(ctx, question, call); err != nil && ctx.Err() == nil && !errors.Is(err, errNotEarly) {
 				w.logger.Warn("nothing is made early of a consultation", "consultation", question.Consultation, "error", err)
 			}
 		}
 	}
 }
 
-// planEarly queues what can be made already and is not in queued.
-func (w *Worker) planEarly(ctx context.Context, e jobs.Early, queued map[string]bool) error {
+// worthPlanning is by how many output frames more must be settled before a call is planned again.
+const worthPlanning = 4 * render.Rate
+
+// planEarly queues what can be made already and was not queued yet.
+func (w *Worker) planEarly(ctx context.Context, e jobs.Early, call *earlyCall) error {
 	j, err := w.earlyJob(ctx, e)
 	if err != nil {
 		return err
 	}
 	defer j.closeSegments()
+	settled := settledFrames(j.history)
+	if e.Sheet.SHA256 == call.sheet && settled < call.settled+worthPlanning {
+		return errNotEarly
+	}
+	newest := settled
 	if err := w.begin(ctx, j); err != nil {
 		return err
 	}
-	settled := settledFrames(j.history)
 	j.settled = settledSamples(settled)
 	if err := w.prepare(ctx, j); err != nil {
 		return err
@@ -150,14 +159,15 @@ func (w *Worker) planEarly(ctx context.Context, e jobs.Early, queued map[string]
 		return err
 	}
 	for _, o := range orders {
-		if queued[o.key] {
+		if call.queued[o.key] {
 			continue
 		}
 		if err := w.queueEarly(ctx, j, o); err != nil {
 			return err
 		}
-		queued[o.key] = true
+		call.queued[o.key] = true
 	}
+	call.sheet, call.settled = e.Sheet.SHA256, newest
 	return nil
 }
 
@@ -323,6 +333,8 @@ func (w *Worker) liveJob(ctx context.Context, j jobs.ChunkJob, try int) error {
 	if err := errors.Join(err, in.Close()); err != nil {
 		return err
 	}
+	w.making.Store(j.Key, true)
+	defer w.making.Delete(j.Key)
 	if _, err := w.piece(ctx, r, j.Key, nil); err != nil {
 		return err
 	}

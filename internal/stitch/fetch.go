@@ -90,7 +90,15 @@ func (w *Worker) fetchOne(ctx context.Context, s *segmentFile) error {
 	if s.file, s.release, err = w.shelf.take(ctx, s.ref()); err != nil {
 		return err
 	}
-	return s.look()
+	if known, ok := w.scans.find(s.ref()); ok && known.is(s.clip.Codec) {
+		s.ivf, s.ogg, s.width, s.height = known.ivf, known.ogg, known.width, known.height
+		return nil
+	}
+	if err := s.look(); err != nil {
+		return err
+	}
+	w.scans.keep(s.ref(), scanned{s.clip.Codec, s.ivf, s.ogg, s.width, s.height})
+	return nil
 }
 
 // look scans the file. What has no picture or no sound in it is damaged, whatever its digest says.

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -81,6 +82,8 @@ type Worker struct {
 	calm      func() bool
 
 	earlyEvery time.Duration // shorter in tests
+	scans      *scans
+	making     sync.Map // keys of the pieces of calls that are being made in this process
 }
 
 // New checks the configuration and prepares the work folder.
@@ -111,7 +114,7 @@ func New(cfg Config, deps Deps, logger *slog.Logger) (*Worker, error) {
 	w := &Worker{
 		cfg: cfg, deps: deps, painter: render.NewPainter(SystemFonts(cfg.Fonts)), logger: logger, metrics: m,
 		folder: f, shelf: newShelf(filepath.Join(f.dir, segmentsFolder), deps.Blobs), slots: make(chan struct{}, cfg.Parallel),
-		spare: newSpare(), earlyEvery: earlyEvery,
+		spare: newSpare(), scans: newScans(), earlyEvery: earlyEvery,
 	}
 	w.takeSpare, w.calm = w.spare.take, w.spare.isCalm
 	return w, nil
