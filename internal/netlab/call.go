@@ -166,6 +166,7 @@ func (c *call) prepare() (err error) {
 			t.Private = []string{doctorV4, doctorV6}
 			t.URL, place = url+"/api/v1/signaling", c.access.client
 			t.Reach.Improve = c.kind.Link.Loss > 0
+			t.Reach.Lead = c.kind.Lead
 			t.Reach.Hidden, t.Reach.RelayOnly = c.kind.Hidden, c.kind.Relay
 			t.With, t.Chromium = c.kind.With, c.kind.Chromium
 			if c.kind.Proxy {
@@ -212,7 +213,8 @@ func (c *call) middle(r *Result) error {
 	c.happened.to = time.Now()
 	err := c.back(r)
 	s, _ := c.people[0].agent.now()
-	r.Steps, r.Way = s.Healed, r.Way+" → "+s.Way
+	r.Steps = append(r.Steps, s.Healed...)
+	r.Way += " → " + s.Way
 	return err
 }
 

@@ -51,6 +51,8 @@ type Kind struct {
 	Relay  bool // only relays are used
 	Proxy  bool // there is no route but a CONNECT proxy
 	Server Serving
+	// Lead is the start that UDP gets on TCP, 0 for the usual one.
+	Lead time.Duration
 	// Mid is what happens in mid-call, and Back within which time media must flow again; it counts from the end of what
 	// happens.
 	Mid  func(*call, *Result) error
@@ -163,6 +165,6 @@ var Kinds = []Kind{
 	},
 	{
 		Browser: true, Number: 27, Name: "UDP dies in mid-call, TCP stays", Limit: 2 * time.Second, NAT: Symmetric,
-		Mid: udpDies, Back: 8 * time.Second,
+		Mid: udpDies, Back: 8 * time.Second, Lead: 600 * time.Millisecond,
 	},
 }

@@ -103,6 +103,9 @@ func signalingCut(c *call, _ *Result) error {
 }
 
 // udpDies is a firewall that changes its mind.
-func udpDies(c *call, _ *Result) error {
+func udpDies(c *call, r *Result) error {
+	if !strings.Contains(r.Way, "udp") {
+		r.Steps = append(r.Steps, "nothing died: TCP was there before UDP")
+	}
 	return c.access.router.nft("table inet outage {\n chain pass {\n type filter hook forward priority -10;\n meta l4proto udp drop\n }\n}")
 }

@@ -2,6 +2,7 @@ package simpeer
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ import (
 type Reach struct {
 	// AllWays tries what a browser tries: IPv4 and IPv6, UDP and TCP, and the relays that the welcome names.
 	AllWays bool
+	// Lead is the start that UDP gets on TCP. Default 100 ms.
+	Lead time.Duration
 	// Elsewhere leaves the server's loopback alone, which it names for those on its own machine. A relay refuses to go there, and
 	// pion stands still for a round trip with each refusal; browsers do not.
 	Elsewhere bool
@@ -59,8 +62,8 @@ func (r Reach) shape(settings *webrtc.SettingEngine) error {
 		})
 		// pion holds a pair over a relay back for two seconds, in which a better one may turn up; browsers do not.
 		settings.SetRelayAcceptanceMinWait(200 * time.Millisecond)
-		// The first way that answers is taken: UDP gets a moment's start on TCP.
-		settings.SetHostAcceptanceMinWait(100 * time.Millisecond)
+		// The first way that answers is taken.
+		settings.SetHostAcceptanceMinWait(cmp.Or(r.Lead, 100*time.Millisecond))
 	}
 	if r.Elsewhere {
 		settings.SetRemoteIPFilter(func(ip net.IP) bool { return !ip.IsLoopback() })
