@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
@@ -54,7 +58,8 @@ func TestBenchStitch(t *testing.T) {
 		w.talk(length, heads, voices)
 		version := w.end(int64(length)*1000, profile)
 		var inspecting atomic.Int64 // since when
-		worker := w.worker(ffmpeg.Config{}, func(p Progress) {
+		registry := prometheus.NewRegistry()
+		worker := w.worker(ffmpeg.Config{Registerer: registry}, func(p Progress) {
 			if p.Stage == StageInspect {
 				inspecting.CompareAndSwap(0, time.Now().UnixNano())
 			}
@@ -77,6 +82,16 @@ func TestBenchStitch(t *testing.T) {
 		if profile == "standard" {
 			say("job_cpu_s", "%.2f", cpu)
 			say("floor_ratio", "%.3f", floorCPU/cpu)
+			steps := stepsOf(t, registry)
+			rest := cpu
+			for _, step := range slices.Sorted(maps.Keys(steps)) {
+				say("cpu_"+step+"_s", "%.2f", steps[step].cpu)
+				rest -= steps[step].cpu
+			}
+			say("cpu_stitcher_s", "%.2f", rest)
+			// Names are still drawn and chunks still watched in it: both are done by the command that makes the chunk.
+			say("floor_ratio_bare", "%.3f", floorCPU/(cpu-steps["listen"].cpu-steps["storyboard"].cpu))
+			say("selfcheck_60min_s", "%.0f", (inspected+steps["listen"].wall)*3600/float64(length))
 			// Chunks are not made during the call: what is to be done after it is all of it.
 			say("after_hangup_s", "%.2f", wall)
 		}
@@ -86,6 +101,37 @@ func TestBenchStitch(t *testing.T) {
 	}
 	scaleOut(t, say, heads, voices)
 	say("load_after", "%s", load(t))
+}
+
+// step is what the runs of one step of ffmpeg took, in seconds.
+type step struct{ cpu, wall float64 }
+
+// stepsOf reads them from the metrics of a tool.
+func stepsOf(t *testing.T, registry *prometheus.Registry) map[string]step {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]step{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if label.GetName() != "step" {
+					continue
+				}
+				s := all[label.GetValue()]
+				switch f.GetName() {
+				case "consilium_ffmpeg_cpu_seconds_total":
+					s.cpu += m.GetCounter().GetValue()
+				case "consilium_ffmpeg_run_seconds":
+					s.wall += m.GetHistogram().GetSampleSum()
+				}
+				all[label.GetValue()] = s
+			}
+		}
+	}
+	return all
 }
 
 // scaleOut compares one, two and four stitchers on the same consultation of a minute.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 // A tool that draws one picture for a whole chunk although its source moves exits with 0 and has written every frame. The
 // chunk is not believed.
 func TestAPictureThatStandsStillIsNotBelieved(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.join(0, "A")
 	a.record(0, a.track(0, media.VP8, media.Camera, 1), 1, camera(t, "red", "320x180", 30, 150))
@@ -51,6 +53,7 @@ exec ffmpeg "$@"`)
 
 // A camera that shows a wall, or nothing but black, is no fault of the stitcher; what it finds stands in the manifest.
 func TestWhatStandsStillAtItsSourceMayDoSo(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		colour        string
 		frozen, black bool
@@ -120,6 +123,7 @@ func TestEveryFrameAtItsTime(t *testing.T) {
 
 // The small pictures on the sheet are those of the moments that the cues say.
 func TestThumbnails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a := w.join(0, "")
 	first := a.track(0, media.VP8, media.Camera, 1)
@@ -156,6 +160,7 @@ func TestThumbnails(t *testing.T) {
 // A machine that kills the tools while they look at the finished files has found nothing wrong, but nothing right either:
 // the archive is there and says so. What the tools say themselves is a finding.
 func TestChecksThatCannotBeMadeAreNamed(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		does string
 		want []string // nil: the archive fails
@@ -170,7 +175,10 @@ func TestChecksThatCannotBeMadeAreNamed(t *testing.T) {
 exec ffmpeg "$@"`)
 			probe := "#!/bin/sh\ncase \"$*\" in *pts_time*) " + test.does + " ;; esac\nexec ffprobe \"$@\"\n"
 			beside := filepath.Join(filepath.Dir(path), "ffprobe")
-			if err := errors.Join(os.WriteFile(beside, []byte(probe), 0o755), os.Chmod(beside, 0o755)); err != nil {
+			syscall.ForkLock.RLock() // as in script
+			err := errors.Join(os.WriteFile(beside, []byte(probe), 0o755), os.Chmod(beside, 0o755))
+			syscall.ForkLock.RUnlock()
+			if err != nil {
 				t.Fatal(err)
 			}
 			if err := w.worker(ffmpeg.Config{Path: path}, nil).Make(t.Context(), w.consultation, version); err != nil {

@@ -31,6 +31,7 @@ func ivfFrames(raw []byte) [][]byte {
 
 // Devices and browsers send other codecs than VP8: all of them, and sizes that are odd, side by side.
 func TestEveryCodecIsShown(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("encodes with slow encoders")
 	}

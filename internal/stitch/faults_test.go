@@ -22,6 +22,7 @@ import (
 // A segment that is gone, one that was changed and one that was recorded as garbage all leave a card that says so, the
 // others are shown, and the manifest tells.
 func TestDamagedSegmentsBecomeNamedGaps(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("makes several archives")
 	}
@@ -203,6 +204,7 @@ func TestAnFFmpegThatDoesNotStart(t *testing.T) {
 // A job that is stopped in the middle leaves no result and no process; the next run takes up its finished pieces and
 // completes it, and one more changes nothing.
 func TestStoppedAndDoneAgain(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("makes several archives")
 	}

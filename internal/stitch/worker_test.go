@@ -142,6 +142,7 @@ func (a archiveOf) beeps() []float64 {
 }
 
 func TestGridFollowsWhoComesAndGoes(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("makes four scenes at full quality")
 	}

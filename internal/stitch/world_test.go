@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -240,7 +241,10 @@ func (w *world) script(text string) string {
 	}
 	w.t.Cleanup(func() { os.RemoveAll(dir) })
 	path := filepath.Join(dir, "ffmpeg")
+	// No process may begin while the script is open for writing: it would inherit that, and the script could not be run.
+	syscall.ForkLock.RLock()
 	err = errors.Join(os.WriteFile(path, []byte("#!/bin/sh\ndir="+dir+"\n"+text+"\n"), 0o755), os.Chmod(path, 0o755), os.Chmod(dir, 0o777))
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		w.t.Fatal(err)
 	}
