@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -261,8 +262,8 @@ func staysOne(t *testing.T, all []events.Stored, tl timelineJSON, who participan
 			t.Errorf("%s has %d events %s, want %d", who.Name, count[kind], kind, want)
 		}
 	}
-	if count[events.TypeConnectionRestarted] < 2 {
-		t.Errorf("%s has restarted %d times, want twice", who.Name, count[events.TypeConnectionRestarted])
+	if count[events.TypeConnectionRestarted] == 0 {
+		t.Errorf("the log knows of no restart of %s", who.Name)
 	}
 	of := tl.of(t, who.ID)
 	if len(of.Present) != 1 {
@@ -287,16 +288,26 @@ func tracksOf(p timelineParticipant, kind string) (tracks []timelineTrack) {
 	return tracks
 }
 
-// goesOn tells whether there are seconds without media that are accounted for, and media before and behind them.
+// goesOn tells whether there are seconds without media that are accounted for, with media before and behind them. Between the
+// tracks of two connections there may be a moment that belongs to neither.
 func goesOn(p timelineParticipant, kind string) bool {
 	var clips []timelineClip
 	var gaps []timelineStretch
 	for _, track := range tracksOf(p, kind) {
 		clips, gaps = append(clips, track.Clips...), append(gaps, track.Gaps...)
 	}
-	return slices.ContainsFunc(gaps, func(g timelineStretch) bool {
-		return g.Cause != "" && time.Duration(g.EndNS-g.StartNS) > 3*time.Second &&
-			slices.ContainsFunc(clips, func(c timelineClip) bool { return c.EndNS <= g.StartNS+int64(100*time.Millisecond) }) &&
-			slices.ContainsFunc(clips, func(c timelineClip) bool { return c.StartNS >= g.EndNS-int64(100*time.Millisecond) })
-	})
+	slices.SortFunc(clips, func(a, b timelineClip) int { return cmp.Compare(a.StartNS, b.StartNS) })
+	for i := 1; i < len(clips); i++ {
+		from, to := clips[i-1].EndNS, clips[i].StartNS
+		var known int64
+		for _, g := range gaps {
+			if g.Cause != "" {
+				known += max(0, min(g.EndNS, to)-max(g.StartNS, from))
+			}
+		}
+		if time.Duration(known) > 3*time.Second {
+			return true
+		}
+	}
+	return false
 }

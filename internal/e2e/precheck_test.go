@@ -22,6 +22,7 @@ func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chro
 	for _, way := range []string{"udp", "tcp"} {
 		page.WaitFor(way+" reaches the server", fmt.Sprintf(`document.querySelector('[data-testid=way-%s]')?.dataset.result === 'ok'`, way))
 	}
+	page.WaitFor("all is there", `document.querySelector('[data-testid=network]')?.dataset.result === 'ok' && !!document.querySelector('.choices select')`)
 	stays := standsStill(page, "Continue")
 	page.Click("Play a sound")
 	stays("a question")

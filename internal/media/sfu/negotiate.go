@@ -33,9 +33,21 @@ func (p *Peer) Answer(ctx context.Context, sdp string, sources map[string]media.
 	}
 	p.checkNeed()
 	if p.connected.Load() { // otherwise it is for later: what comes before the keys is lost
-		p.askForPictures()
+		p.run(p.askWhenTaken)
 	}
 	return answer, p.sending(o), nil
+}
+
+// takenAfter is how long a browser takes to follow an answer. What comes before that is lost to it.
+const takenAfter = 40 * time.Millisecond
+
+// askWhenTaken asks for first pictures so that they come when the client has followed the answer that it is being sent.
+func (p *Peer) askWhenTaken() {
+	select {
+	case <-time.After(takenAfter):
+		p.askForPictures()
+	case <-p.done:
+	}
 }
 
 // AnswerComplete answers a client that only publishes and takes no candidates later: the answer holds all of them.

@@ -68,7 +68,16 @@ func TestReplacedTrackIsANewPublication(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.await("media", func() bool { return len(b.got) == 1 })
+	came := &tap{}
+	a.publications()[0].Subscribe(came)
+	eventually(t, "packets", func() bool { n, _ := came.count(); return n > 0 })
 	stop()
+	// What is still on its way when its m-line carries something else would be taken for that.
+	eventually(t, "the last packet of the old track", func() bool {
+		came.mu.Lock()
+		defer came.mu.Unlock()
+		return came.packets[len(came.packets)-1].SequenceNumber == camera.seq
+	})
 	// A new sender on the same m-line has a new SSRC.
 	if err := a.pc.RemoveTrack(camera.transceiver.Sender()); err != nil {
 		t.Fatal(err)
