@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,7 +29,7 @@ func (c cursor) String() string {
 // parseCursor is String undone. What comes from elsewhere is refused with ErrInvalid.
 func parseCursor(text string) (cursor, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) != 1+8+16 || raw[0] != cursorVersion {
+	if err != nil || len(raw) != 1+8+16 || raw[0] != cursorVersion || strings.ContainsAny(text, "\r\n") { // which base64 reads over
 		return cursor{}, errCursor
 	}
 	at := time.UnixMicro(int64(binary.BigEndian.Uint64(raw[1:9]))).UTC()
