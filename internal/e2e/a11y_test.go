@@ -228,7 +228,7 @@ func axeOnPagesOfStaff(t *testing.T, s *scene) {
 	tab.ClickRole("radio", "Complaint")
 	tab.Click("Open the recording")
 	tab.WaitFor("the video", `document.querySelector('video[data-testid=archive-video]')?.readyState >= 2`)
-	tab.Evaluate(`document.querySelector('[data-testid=event][data-type="track.muted"] button').click()`, nil)
+	clickEvent(tab.Page, events.TypeTrackMuted)
 	tab.WaitFor("the receipt among the accesses", `!!document.querySelector('[data-testid=accesses]')`)
 	tab.Evaluate(`document.querySelectorAll('details').forEach((d) => { d.open = true; })`, nil)
 	tab.WaitFor("the lanes as a table", `!!document.querySelector('[data-testid=lanes-table] td')`)

@@ -21,7 +21,7 @@ func firefoxWatches(t *testing.T, s *scene) {
 	page.Click("Pause")
 	page.WaitFor("it has stopped", `document.querySelector('video').paused`)
 	page.Evaluate(watchFrames, nil)
-	page.Evaluate(`document.querySelector('[data-testid=event][data-type="track.muted"] button').click()`, nil)
+	clickEvent(page, events.TypeTrackMuted)
 	showsFrameAt(page, s.service.markerOf(s.held.ID, events.TypeTrackMuted, s.held.Participants[1].ID))
 	page.WaitFor("the lanes are drawn", `(() => {
 		const canvas = document.querySelector('.plot canvas');

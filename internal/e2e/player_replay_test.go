@@ -43,7 +43,7 @@ func TestTheReplayOfAConsultation(t *testing.T) {
 	tab.WaitFor("the picture says who watches", `document.querySelector('[data-testid=overlay]')?.innerText.startsWith('compliance · ')`)
 
 	// One cursor: an event moves the video, the state and the address.
-	tab.Evaluate(`document.querySelector('[data-testid=event][data-type="track.muted"] button').click()`, nil)
+	clickEvent(tab.Page, events.TypeTrackMuted)
 	tab.WaitFor("the video shows the frame of the event", fmt.Sprintf(`(() => {
 		const v = document.querySelector('video');
 		return !v.seeking && v.readyState >= 2 && Math.abs(v.currentTime - %f) < 1 / 30;
@@ -67,7 +67,7 @@ func TestTheReplayOfAConsultation(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tab.Evaluate(`document.querySelector('.plot').focus()`, nil)
+	tab.WaitFor("the lanes", `(() => { const lanes = document.querySelector('.plot'); lanes?.focus(); return !!lanes; })()`)
 	var before, after float64
 	tab.Evaluate(`document.querySelector('video').currentTime`, &before)
 	press(".")
@@ -80,6 +80,7 @@ func TestTheReplayOfAConsultation(t *testing.T) {
 	tab.WaitFor("the event before is picked", fmt.Sprintf(`Number(document.querySelector('[data-testid=event-detail]')?.dataset.seq) < %d`, muted.Seq))
 	press(kb.Home)
 	tab.WaitFor("the video is at its beginning", `document.querySelector('video').currentTime < 0.05`)
+	tab.Evaluate(shortRecording, nil)
 	press(" ")
 	tab.WaitFor("it plays", `document.querySelector('video').currentTime > 0.8`)
 	press(" ")
@@ -109,7 +110,11 @@ func TestTheReplayOfAConsultation(t *testing.T) {
 	tab.WaitFor("there are no pictures", `!!document.querySelector('[data-testid=no-media]') && !document.querySelector('video')`)
 	tab.Evaluate(fmt.Sprintf(`location.hash = '%s'`, hash), nil)
 	tab.WaitFor("the event of the link is picked", fmt.Sprintf(`document.querySelector('[data-testid=event-detail]')?.dataset.seq === '%d'`, muted.Seq))
-	tab.Evaluate(`document.querySelector('[data-testid=lanes-table] summary').click()`, nil)
+	tab.WaitFor("the table of the lanes", `(() => {
+		const summary = document.querySelector('[data-testid=lanes-table] summary');
+		summary?.click();
+		return !!summary;
+	})()`)
 	tab.WaitFor("the table says the same", `[...document.querySelectorAll('[data-testid=lanes-table] tr')].some((row) =>
 		row.innerText.includes('Pat B') && row.innerText.includes('Camera') && row.innerText.includes('Off'))`)
 	shot(t, tab.Page, "replay-auditor")

@@ -121,12 +121,12 @@ func TestTwoBrowsersHoldAConsultation(t *testing.T) {
 	library.ClickRole("link", "Knee, second visit")
 	library.WaitFor("the archive can be played", `document.querySelector('video[data-testid=archive-video]')?.readyState >= 2`)
 	left := service.markerOf(c.ID, events.TypeParticipantLeft, patient.ID)
-	library.Evaluate(`document.querySelector('[data-testid=event][data-type="participant.left"] button').click()`, nil)
+	clickEvent(library.Page, events.TypeParticipantLeft)
 	library.WaitFor("a click on an event seeks the video", fmt.Sprintf(`(() => {
 		const v = document.querySelector('video[data-testid=archive-video]');
 		return !v.seeking && v.readyState >= 2 && Math.abs(v.currentTime - %f) < 0.1;
 	})()`, left.Seconds()))
-	library.Evaluate(`document.querySelector('[data-testid=event][data-type="track.started"] button').click()`, nil)
+	clickEvent(library.Page, events.TypeTrackStarted)
 	library.WaitFor("and so does a click on another one", fmt.Sprintf(`(() => {
 		const v = document.querySelector('video[data-testid=archive-video]');
 		return !v.seeking && v.readyState >= 2 && v.currentTime < %f;
