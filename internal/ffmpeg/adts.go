@@ -16,19 +16,7 @@ const AACFrame = 1024
 // EncodeADTS is the command that reads samples of so many channels from stdin and writes them as a stream of AAC packets
 // (ADTS), which may be cut and joined between any two of them.
 func EncodeADTS(out string, bitRate, channels int) (Command, error) {
-	args, err := arguments(1, func() *ffgo.Stream {
-		in := input("f32le", "pcm_f32le")
-		in["protocol_whitelist"] = "pipe"
-		in["ar"], in["ac"] = SampleRate, channels
-		sound := ffgo.Input("pipe:0", in).Audio()
-		return ffgo.Output([]*ffgo.Stream{sound}, file(out), bitexact(ffgo.KwArgs{
-			"f": "adts", "c:a": "aac", "b:a": bitRate, "threads": 1,
-		}))
-	})
-	if err != nil {
-		return Command{}, fmt.Errorf("encode audio: %w", err)
-	}
-	return Command{Step: "encode", Args: append([]string{"-v", "warning"}, args...), Limit: maxVoice}, nil
+	return encodeAAC("adts", out, bitRate, channels)
 }
 
 // ListenADTS decodes a stream of AAC packets of that length in dir, as a player would. It does not measure loudness.

@@ -36,13 +36,17 @@ func DecodeVoice(name string) (Command, error) {
 
 // EncodeAudio is the command that reads samples of so many channels from stdin and writes them as AAC into an MP4 file.
 func EncodeAudio(out string, bitRate, channels int) (Command, error) {
+	return encodeAAC("mp4", out, bitRate, channels)
+}
+
+func encodeAAC(format, out string, bitRate, channels int) (Command, error) {
 	args, err := arguments(1, func() *ffgo.Stream {
 		in := input("f32le", "pcm_f32le")
 		in["protocol_whitelist"] = "pipe"
 		in["ar"], in["ac"] = SampleRate, channels
 		sound := ffgo.Input("pipe:0", in).Audio()
 		return ffgo.Output([]*ffgo.Stream{sound}, file(out), bitexact(ffgo.KwArgs{
-			"f": "mp4", "c:a": "aac", "b:a": bitRate, "threads": 1,
+			"f": format, "c:a": "aac", "b:a": bitRate, "threads": 1,
 		}))
 	})
 	if err != nil {

@@ -319,15 +319,7 @@ func (w *world) runs(tool ffmpeg.Config) {
 	if worker.deps.Queue, err = jobs.New(w.t.Context(), log.Conn(), discard()); err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(w.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- worker.Run(ctx) }() // ends with ctx
-	w.t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			w.t.Error(err)
-		}
-	})
+	w.run(worker)
 }
 
 // A chunk that fails wherever it is tried is given up after three tries; the archive has cards there, and the others wait

@@ -2,7 +2,6 @@ package stitch
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"path"
 	"slices"
@@ -34,15 +33,7 @@ func (w *world) earlyWorker() *Worker {
 	worker.cfg.Early, worker.earlyEvery = true, 50*time.Millisecond
 	worker.takeSpare = func() (func(bool), bool) { return func(bool) {}, true }
 	worker.calm = func() bool { return true }
-	ctx, cancel := context.WithCancel(w.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- worker.Run(ctx) }() // ends with ctx
-	w.t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			w.t.Error(err)
-		}
-	})
+	w.run(worker)
 	return worker
 }
 

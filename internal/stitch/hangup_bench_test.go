@@ -242,18 +242,12 @@ func (w *world) hangupWorker(progress func(Progress)) *Worker {
 		worker.calm = func() bool { return true }
 		worker.takeSpare = func() (func(bool), bool) { return func(bool) {}, true }
 	}
-	ctx, cancel := context.WithCancel(w.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- worker.Run(ctx) }() // ends with ctx
-	w.t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			w.t.Error(err)
-		}
+	w.t.Cleanup(func() { // behind the end of its work
 		if err := worker.Close(); err != nil {
 			w.t.Error(err)
 		}
 	})
+	w.run(worker)
 	return worker
 }
 

@@ -208,6 +208,20 @@ func (w *world) order(r events.ArchiveRequested) int {
 	return w.requests
 }
 
+// run runs a stitcher until the test ends.
+func (w *world) run(worker *Worker) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }() // ends with ctx
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
 // worker makes a worker of this world.
 func (w *world) worker(tool ffmpeg.Config, progress func(Progress)) *Worker {
 	w.t.Helper()
