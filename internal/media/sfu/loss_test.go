@@ -237,9 +237,8 @@ func TestLostPacketsOfAPublisherAreRepairedWithFewQuestions(t *testing.T) {
 		if o.lost < 20 || float64(o.asked) >= 4*float64(o.lost) {
 			t.Errorf("want fewer than 4 questions for each lost packet")
 		}
-		// On a machine that does nothing else it is 99.5 % and more; one that is busy repairs some of them too late.
-		if float64(o.came) < 0.97*float64(o.frames) {
-			t.Errorf("%d frames are whole at all, want 97 %% of them", o.came)
+		if float64(o.came) < 0.995*float64(o.frames) {
+			t.Errorf("%d frames are whole at all, want 99.5 %% of them", o.came)
 		}
 	}
 }
