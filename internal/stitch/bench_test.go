@@ -99,7 +99,7 @@ func TestBenchStitch(t *testing.T) {
 	if length < 3600 {
 		say("extrapolated_from_s", "%d", length)
 	}
-	scaleOut(t, say, heads, voices)
+	scaleOut(t, say, length, heads, voices)
 	say("load_after", "%s", load(t))
 }
 
@@ -132,45 +132,6 @@ func stepsOf(t *testing.T, registry *prometheus.Registry) map[string]step {
 		}
 	}
 	return all
-}
-
-// scaleOut compares one, two and four stitchers on the same consultation of a minute.
-func scaleOut(t *testing.T, say func(string, string, any), heads []recorded, voices []clip) {
-	if processors() < 2 {
-		return
-	}
-	took := map[int]float64{}
-	for _, n := range []int{1, 2, 4} {
-		w := sharedWorld(t)
-		w.talk(120, heads, voices)
-		version := w.end(120_000, "standard")
-		var all []*stitcher
-		for i := range n {
-			s := w.startStitcher("")
-			// One processor each; four share two.
-			if out, err := exec.Command("taskset", "-a", "-c", "-p", strconv.Itoa(i%2), strconv.Itoa(s.cmd.Process.Pid)).CombinedOutput(); err != nil {
-				t.Fatalf("taskset: %v\n%s", err, out)
-			}
-			all = append(all, s)
-		}
-		for _, s := range all {
-			for deadline := time.Now().Add(30 * time.Second); !strings.Contains(s.log.String(), "ready"); time.Sleep(10 * time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatal("a stitcher is not ready")
-				}
-			}
-		}
-		begun := time.Now()
-		w.queued(version)
-		w.await(version)
-		took[n] = time.Since(begun).Seconds()
-		say(fmt.Sprintf("stitchers_%d_wall_s", n), "%.2f", took[n])
-		for _, s := range all {
-			s.kill()
-		}
-	}
-	say("scale_out_2", "%.2f", took[1]/took[2])
-	say("scale_out_4_on_2_processors", "%.2f", took[1]/took[4])
 }
 
 // recorded is a segment of video of whole seconds that begins with its only keyframe, as recorders cut them.

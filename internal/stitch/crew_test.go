@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 // stitcherProcess is cmd/stitcher with one processor, on the log and the blobs of another process.
 func stitcherProcess(dir string) error {
 	ctx := context.Background()
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	log, err := natslog.Connect(ctx, natslog.Config{DataDir: dir, Name: "stitcher", Logger: logger})
 	if err != nil {
 		return err
@@ -124,9 +124,11 @@ func (l *lockedBuffer) String() string {
 }
 
 // startStitcher starts a process that ends with the test at the latest. tool is the ffmpeg that it uses, "" the machine's.
-func (w *world) startStitcher(tool string) *stitcher {
+// before is the command that starts it, such as one that binds it to a processor.
+func (w *world) startStitcher(tool string, before ...string) *stitcher {
 	w.t.Helper()
-	s := &stitcher{cmd: exec.Command(os.Args[0]), log: &lockedBuffer{}}
+	command := append(before, os.Args[0])
+	s := &stitcher{cmd: exec.Command(command[0], command[1:]...), log: &lockedBuffer{}}
 	s.cmd.Env = append(os.Environ(), stitcherEnv+"="+w.data, "STITCH_TEST_FFMPEG="+tool)
 	s.cmd.Stderr = s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -140,6 +142,21 @@ func (w *world) startStitcher(tool string) *stitcher {
 		}
 	})
 	return s
+}
+
+// awaitReady waits until the process asks for work.
+func (s *stitcher) awaitReady(t *testing.T) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(time.Minute)
+	for !strings.Contains(s.log.String(), `"ready"`) {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("a stitcher is not ready")
+		}
+	}
 }
 
 // kill is kill -9.

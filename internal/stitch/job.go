@@ -197,7 +197,9 @@ func (w *Worker) make(ctx context.Context, j *job, deliver func(context.Context,
 		if err := s.run(ctx, j); err != nil {
 			return judge(ctx, fmt.Errorf("%s: %w", s.name, err), s.local)
 		}
-		w.metrics.seconds.WithLabelValues(s.name).Observe(w.cfg.Now().Sub(begun).Seconds())
+		took := w.cfg.Now().Sub(begun)
+		w.metrics.seconds.WithLabelValues(s.name).Observe(took.Seconds())
+		j.logger.Debug("stage ended", "stage", s.name, "took", took.Round(time.Millisecond))
 	}
 	return nil
 }

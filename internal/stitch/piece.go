@@ -56,6 +56,17 @@ func (r *recipe) extension() string {
 	return ".m4a"
 }
 
+// kind says what a piece is, for whoever reads logs.
+func (r *recipe) kind() string {
+	switch {
+	case r.Sound == nil:
+		return "picture"
+	case r.Sound.Measure:
+		return "measure"
+	}
+	return "sound"
+}
+
 func pieceKey(key, extension string) string { return piecesFolder + "/" + key + extension }
 
 // piece finds a finished piece in the blob store, or makes it and puts it there. progress is told how many frames are
@@ -71,11 +82,10 @@ func (w *Worker) piece(ctx context.Context, r *recipe, key string, progress func
 		}
 		return m, nil
 	}
+	w.logger.Debug("piece begun", "key", key, "kind", r.kind())
 	begun := time.Now()
 	m, err = w.makePiece(ctx, r, key, progress)
-	if err == nil {
-		w.logger.Debug("piece made", "key", key, "took", time.Since(begun).Round(time.Millisecond))
-	}
+	w.logger.Debug("piece made", "key", key, "took", time.Since(begun).Round(time.Millisecond), "error", err)
 	return m, err
 }
 
