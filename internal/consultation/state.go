@@ -86,6 +86,7 @@ type State struct {
 	segments     map[string]*Segment
 	segmentOrder []string
 	archives     []Archive
+	holds        []Hold // in the order in which they were placed
 }
 
 // Fold applies all events in order.
@@ -279,6 +280,8 @@ func (s *State) evolveArtefacts(e events.Stored) {
 		if a := s.archive(ev.Version); a != nil {
 			a.Failed = true
 		}
+	default:
+		s.evolveHolds(e)
 	}
 }
 

@@ -474,3 +474,52 @@ type Unknown struct {
 	Version int
 	Raw     []byte
 }
+
+// Reasons of HoldPlaced: for what nothing of the consultation may be deleted.
+const (
+	HoldLitigation    = "litigation"      // a court case that is there or to be expected
+	HoldAuthority     = "authority"       // an authority or an insurer examines it
+	HoldComplaint     = "complaint"       // a patient's complaint
+	HoldIncident      = "incident"        // harm to a patient, or what could have become one
+	HoldPatient       = "patient_request" // the patient wants it kept, or its use restricted
+	HoldAudit         = "audit"           // an audit of one's own
+	HoldOther         = "other"
+	ReleaseResolved   = "resolved"   // what it was for is over
+	ReleaseMistake    = "mistake"    // it should not have been placed
+	ReleaseSuperseded = "superseded" // another hold takes its place
+	ReleaseOther      = "other"
+)
+
+// HoldReasons and ReleaseReasons list the codes in the order in which people are asked.
+var (
+	HoldReasons    = []string{HoldLitigation, HoldAuthority, HoldComplaint, HoldIncident, HoldPatient, HoldAudit, HoldOther}
+	ReleaseReasons = []string{ReleaseResolved, ReleaseMistake, ReleaseSuperseded, ReleaseOther}
+)
+
+// HoldPlaced forbids that anything of the consultation is deleted, until HoldReleased. There may be several holds at a
+// time; each has an id of its own and is released by itself. The case that it is for stands in the directory, not here.
+type HoldPlaced struct {
+	Hold   string `json:"hold"`
+	Reason string `json:"reason"` // one of HoldReasons
+	By     string `json:"by"`     // role of the actor
+}
+
+// HoldReleaseRequested asks a second person to release a hold. The hold stays until that person does.
+type HoldReleaseRequested struct {
+	Hold   string `json:"hold"`
+	Reason string `json:"reason"` // one of ReleaseReasons
+	By     string `json:"by"`     // role of the actor
+}
+
+// HoldReleaseDeclined takes a HoldReleaseRequested off the table: a second person refused it, or the first took it back.
+type HoldReleaseDeclined struct {
+	Hold string `json:"hold"`
+	By   string `json:"by"` // role of the actor
+}
+
+// HoldReleased ends a hold. Its actor is never the one who requested it.
+type HoldReleased struct {
+	Hold   string `json:"hold"`
+	Reason string `json:"reason"` // of the request
+	By     string `json:"by"`     // role of the actor
+}

@@ -101,6 +101,10 @@ var examples = []Event{
 	AccessWatched{Purpose: "audit", Ranges: []Range{{FromMS: 1, ToMS: 30000}}},
 	AccessClosed{Purpose: "audit"},
 	ExportMade{Kind: "events", SHA256: sum},
+	HoldPlaced{Hold: "019ab000-0000-7000-8000-000000000061", Reason: HoldLitigation, By: "compliance"},
+	HoldReleaseRequested{Hold: "019ab000-0000-7000-8000-000000000061", Reason: ReleaseResolved, By: "compliance"},
+	HoldReleaseDeclined{Hold: "019ab000-0000-7000-8000-000000000061", By: "compliance"},
+	HoldReleased{Hold: "019ab000-0000-7000-8000-000000000061", Reason: ReleaseResolved, By: "compliance"},
 }
 
 // draftOf is a draft with every field filled.

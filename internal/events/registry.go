@@ -55,6 +55,10 @@ const (
 	TypeAccessWatched              Type = "access.watched"
 	TypeAccessClosed               Type = "access.closed"
 	TypeExportMade                 Type = "export.made"
+	TypeHoldPlaced                 Type = "hold.placed"
+	TypeHoldReleaseRequested       Type = "hold.release_requested"
+	TypeHoldReleaseDeclined        Type = "hold.release_declined"
+	TypeHoldReleased               Type = "hold.released"
 )
 
 func (ConsultationReindexed) kind() (Type, int)      { return TypeConsultationReindexed, 1 }
@@ -102,6 +106,10 @@ func (AccessOpened) kind() (Type, int)               { return TypeAccessOpened, 
 func (AccessWatched) kind() (Type, int)              { return TypeAccessWatched, 1 }
 func (AccessClosed) kind() (Type, int)               { return TypeAccessClosed, 1 }
 func (ExportMade) kind() (Type, int)                 { return TypeExportMade, 1 }
+func (HoldPlaced) kind() (Type, int)                 { return TypeHoldPlaced, 1 }
+func (HoldReleaseRequested) kind() (Type, int)       { return TypeHoldReleaseRequested, 1 }
+func (HoldReleaseDeclined) kind() (Type, int)        { return TypeHoldReleaseDeclined, 1 }
+func (HoldReleased) kind() (Type, int)               { return TypeHoldReleased, 1 }
 func (u Unknown) kind() (Type, int)                  { return u.Name, u.Version }
 
 // form is one stored form of one type.
@@ -172,6 +180,10 @@ var decoders = func() map[form]decoder {
 	add(AccessWatched{}, as[AccessWatched])
 	add(AccessClosed{}, as[AccessClosed])
 	add(ExportMade{}, as[ExportMade])
+	add(HoldPlaced{}, as[HoldPlaced])
+	add(HoldReleaseRequested{}, as[HoldReleaseRequested])
+	add(HoldReleaseDeclined{}, as[HoldReleaseDeclined])
+	add(HoldReleased{}, as[HoldReleased])
 	return m
 }()
 

@@ -308,7 +308,7 @@ func encode(t *testing.T, evs []events.Stored) []byte {
 }
 
 // TestArchivesDoNotChangeTheNextArchive: through which event a timeline is built matters, what was done with archives
-// does not.
+// does not, nor does a hold.
 func TestArchivesDoNotChangeTheNextArchive(t *testing.T) {
 	s := scenario(t, "plain")
 	before := encode(t, s.stored())
@@ -316,8 +316,13 @@ func TestArchivesDoNotChangeTheNextArchive(t *testing.T) {
 	s.add(110, "", events.ArchiveRendered{Version: 1, DurationMS: 1})
 	s.add(120, "", events.AccessOpened{Purpose: "review"})
 	s.add(130, "", events.ExportMade{Kind: "copy"})
+	for _, e := range []events.Event{
+		events.HoldPlaced{Hold: "h"}, events.HoldReleaseRequested{Hold: "h"}, events.HoldReleaseDeclined{Hold: "h"}, events.HoldReleased{Hold: "h"},
+	} {
+		s.add(140, "", e)
+	}
 	if !bytes.Equal(before, encode(t, s.stored())) {
-		t.Error("archive and access events changed the timeline")
+		t.Error("archive, access and hold events changed the timeline")
 	}
 }
 

@@ -98,11 +98,12 @@ func (s *State) begin(ev events.Stored) {
 }
 
 // concerns says whether the event is part of the consultation itself. What is done with an archive later must not change
-// the next one.
+// the next one, and neither must a hold, also one that is placed while people talk.
 func concerns(e events.Event) bool {
 	switch e.(type) {
 	case events.ArchiveRequested, events.ArchiveStarted, events.ArchiveRendered, events.ArchiveFailed,
-		events.AccessOpened, events.AccessWatched, events.AccessClosed, events.ExportMade:
+		events.AccessOpened, events.AccessWatched, events.AccessClosed, events.ExportMade,
+		events.HoldPlaced, events.HoldReleaseRequested, events.HoldReleaseDeclined, events.HoldReleased:
 		return false
 	}
 	return true
