@@ -42,6 +42,16 @@ func Make(ctx context.Context, dir string, spec Spec) (*Media, error) {
 		spec.Who < 0 || spec.Who > 15 || spec.Tone <= 0 {
 		return nil, fmt.Errorf("simulated media: spec %+v is not possible", spec)
 	}
+	return kept(ctx, dir, fmt.Sprintf("%d %+v", mediaVersion, spec), spec, func(ctx context.Context, folder string) error {
+		if err := encodeVideo(ctx, folder, spec); err != nil {
+			return err
+		}
+		return encodeSound(ctx, folder, spec)
+	})
+}
+
+// kept gives media by what describes them, and has them encoded into a folder if dir does not hold them.
+func kept(ctx context.Context, dir, description string, spec Spec, encode func(ctx context.Context, folder string) error) (*Media, error) {
 	if dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
@@ -49,10 +59,10 @@ func Make(ctx context.Context, dir string, spec Spec) (*Media, error) {
 		}
 		dir = filepath.Join(cache, "consilium-simpeer")
 	}
-	key := sha256.Sum256(fmt.Appendf(nil, "%d %+v", mediaVersion, spec))
+	key := sha256.Sum256([]byte(description))
 	folder := filepath.Join(dir, hex.EncodeToString(key[:8]))
 	if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
-		if err := makeFolder(ctx, folder, spec); err != nil {
+		if err := makeFolder(ctx, folder, encode); err != nil {
 			return nil, fmt.Errorf("simulated media: %w", err)
 		}
 	}
@@ -64,7 +74,7 @@ func Make(ctx context.Context, dir string, spec Spec) (*Media, error) {
 }
 
 // makeFolder encodes into a folder beside the final one and renames it, so that several processes may try at once.
-func makeFolder(ctx context.Context, folder string, spec Spec) error {
+func makeFolder(ctx context.Context, folder string, encode func(ctx context.Context, folder string) error) error {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return err
 	}
@@ -73,10 +83,7 @@ func makeFolder(ctx context.Context, folder string, spec Spec) error {
 		return err
 	}
 	defer os.RemoveAll(temp)
-	if err := encodeVideo(ctx, temp, spec); err != nil {
-		return err
-	}
-	if err := encodeSound(ctx, temp, spec); err != nil {
+	if err := encode(ctx, temp); err != nil {
 		return err
 	}
 	if err := os.Rename(temp, folder); err != nil && !errors.Is(err, os.ErrExist) {
@@ -88,7 +95,9 @@ func makeFolder(ctx context.Context, folder string, spec Spec) error {
 }
 
 func encodeVideo(ctx context.Context, folder string, spec Spec) error {
-	size := fmt.Sprintf("%dx%d", spec.Width, spec.Height)
+	vp8 := func(name string, rest ...string) []string {
+		return vp8Args(folder, name, spec.Width, spec.Height, rest...)
+	}
 	frames := func(yield func([]byte) bool) {
 		for n := range spec.Frames() {
 			if !yield(spec.frame(n)) {
@@ -96,28 +105,35 @@ func encodeVideo(ctx context.Context, folder string, spec Spec) error {
 			}
 		}
 	}
-	vp8 := func(name string, rest ...string) []string {
-		return append([]string{
-			"-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", size, "-r", fmt.Sprint(FPS), "-i", "-",
-			"-vf", fmt.Sprintf("metadata=mode=add:key=vp8-flags:value=%d", vp8Flags),
-			"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-threads", "1",
-			"-auto-alt-ref", "0", "-lag-in-frames", "0", "-qmin", "4", "-qmax", "40",
-		}, append(rest, filepath.Join(folder, name))...)
-	}
 	if err := ffmpeg(ctx, frames, vp8("delta.ivf", "-b:v", "800k", "-g", "100000", "-keyint_min", "100000")...); err != nil {
 		return fmt.Errorf("encode frames: %w", err)
 	}
 	if err := ffmpeg(ctx, frames, vp8("whole.ivf", "-b:v", "4M", "-force_key_frames", "expr:1")...); err != nil {
 		return fmt.Errorf("encode whole frames: %w", err)
 	}
-	black := make([]byte, spec.Width*spec.Height*3/2)
+	return encodeBlack(ctx, folder, spec.Width, spec.Height)
+}
+
+// encodeBlack encodes what a camera sends that is switched off.
+func encodeBlack(ctx context.Context, folder string, width, height int) error {
+	black := make([]byte, width*height*3/2)
 	fill(black, lumaBlack)
-	fill(black[spec.Width*spec.Height:], 128)
+	fill(black[width*height:], 128)
 	one := func(yield func([]byte) bool) { yield(black) }
-	if err := ffmpeg(ctx, one, vp8("black.ivf", "-b:v", "100k")...); err != nil {
+	if err := ffmpeg(ctx, one, vp8Args(folder, "black.ivf", width, height, "-b:v", "100k")...); err != nil {
 		return fmt.Errorf("encode a black frame: %w", err)
 	}
 	return nil
+}
+
+// vp8Args encode raw frames from the standard input.
+func vp8Args(folder, name string, width, height int, rest ...string) []string {
+	return append([]string{
+		"-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", fmt.Sprintf("%dx%d", width, height), "-r", fmt.Sprint(FPS), "-i", "-",
+		"-vf", fmt.Sprintf("metadata=mode=add:key=vp8-flags:value=%d", vp8Flags),
+		"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-threads", "1",
+		"-auto-alt-ref", "0", "-lag-in-frames", "0", "-qmin", "4", "-qmax", "40",
+	}, append(rest, filepath.Join(folder, name))...)
 }
 
 // encodeSound encodes two rounds. The second one follows on itself as on the first; the first begins with an encoder that

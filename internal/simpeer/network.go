@@ -19,6 +19,7 @@ type wire struct {
 	interceptor.NoOp
 	log    *sentLog
 	claims claims
+	watch  func(Packet) // nil: nobody
 
 	mu     sync.Mutex // guards what follows
 	road   *road
@@ -47,20 +48,60 @@ func newWire(r *road, log *sentLog) *wire {
 
 // BindLocalStream implements interceptor.Interceptor.
 func (w *wire) BindLocalStream(info *interceptor.StreamInfo, next interceptor.RTPWriter) interceptor.RTPWriter {
-	kind := media.Video
-	if strings.HasPrefix(info.MimeType, "audio/") {
-		kind = media.Audio
-	}
+	kind := kindOf(info)
 	w.mu.Lock()
 	w.kinds[info.SSRC] = kind
 	w.mu.Unlock()
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		header, body := h.Clone(), append([]byte(nil), payload...)
-		if !w.carry(kind, func() { _, _ = next.Write(&header, body, a) }) { // who is gone gets nothing
+		send := func() {
+			w.saw(kind, true, body)
+			_, _ = next.Write(&header, body, a) // who is gone gets nothing
+		}
+		if !w.carry(kind, send) {
 			w.log.lose(kind, header.SSRC, header.SequenceNumber)
 		}
 		return len(payload), nil
 	})
+}
+
+// BindRemoteStream implements interceptor.Interceptor.
+func (w *wire) BindRemoteStream(info *interceptor.StreamInfo, next interceptor.RTPReader) interceptor.RTPReader {
+	if w.watch == nil {
+		return next
+	}
+	kind := kindOf(info)
+	return interceptor.RTPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
+		n, a, err := next.Read(b, a)
+		var header rtp.Header
+		if err == nil {
+			if head, err := header.Unmarshal(b[:n]); err == nil {
+				w.saw(kind, false, b[head:n])
+			}
+		}
+		return n, a, err
+	})
+}
+
+// Packet is a packet of media at the border between a participant and the network.
+type Packet struct {
+	Kind    media.Kind
+	Out     bool // it goes to the network
+	At      time.Time
+	Payload []byte // as the codec made it: a server may change what stands before it, and does not change this
+}
+
+func (w *wire) saw(k media.Kind, out bool, payload []byte) {
+	if w.watch != nil {
+		w.watch(Packet{Kind: k, Out: out, At: time.Now(), Payload: payload})
+	}
+}
+
+func kindOf(info *interceptor.StreamInfo) media.Kind {
+	if strings.HasPrefix(info.MimeType, "audio/") {
+		return media.Audio
+	}
+	return media.Video
 }
 
 // BindRTCPWriter implements interceptor.Interceptor: sender reports take as long as what they report on.

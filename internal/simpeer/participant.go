@@ -48,6 +48,9 @@ type Options struct {
 	// OnSend is told of every frame and every packet of sound that was given to the network, from the goroutine that
 	// sends, in order. It must not wait.
 	OnSend func(SentFrame)
+	// OnPacket is told of every packet of media when it is given to the network and when it came from there. It must not wait
+	// and not keep the payload.
+	OnPacket func(Packet)
 	// OnMessage is told of every message of the WebSocket, as it came. It must not wait.
 	OnMessage func(raw []byte)
 	// ConnectWithin bounds the time until media can flow. Default 15 s.
@@ -300,6 +303,7 @@ func (p *Participant) newSession(d door) (*session, error) {
 	}
 	o := p.options
 	wire := newWire(newRoad(o.Network, o.Clocks.Began, o.Actions), &p.sent)
+	wire.watch = o.OnPacket
 	pc, err := newPeerConnection(c, wire, o.Reach)
 	if err != nil {
 		return nil, errors.Join(err, wire.Close())
