@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -122,15 +124,22 @@ func (w *Worker) tellNews(n jobs.ChunkNews) {
 
 // shared is an archive whose pieces many workers make.
 type shared struct {
-	w    *Worker
-	j    *job
-	open map[string][]*order // by key: alike chunks are one piece
-	last map[string]time.Time
-	news chan jobs.ChunkNews
+	w      *Worker
+	j      *job
+	keys   []string            // of all pieces
+	open   map[string][]*order // by key: alike chunks are one piece
+	last   map[string]time.Time
+	news   chan jobs.ChunkNews
+	gained chan error // tells once that the gains of all voices are known; nil when they are
 }
 
-// together has the pieces made by whoever is free, and brings them into the job's folder.
-func (w *Worker) together(ctx context.Context, j *job, orders []*order) error {
+// together has the pieces made by whoever is free, and brings them into the job's folder. Chunks are queued one by one as
+// they are planned. Voices are measured beside that, because nothing but the sound needs to know how loud they are; single
+// voices, which take one process from the beginning to the end, come before everything else.
+func (w *Worker) together(ctx context.Context, j *job) error {
+	voices := j.voices()
+	var measuring sync.WaitGroup
+	defer measuring.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &shared{w: w, j: j, open: map[string][]*order{}, last: map[string]time.Time{}, news: make(chan jobs.ChunkNews, 256)}
@@ -144,22 +153,22 @@ func (w *Worker) together(ctx context.Context, j *job, orders []*order) error {
 		return err
 	}
 	defer stop()
-	var keys []string
-	for _, o := range orders {
-		if s.open[o.key] == nil {
-			keys = append(keys, o.key)
-		}
-		s.open[o.key] = append(s.open[o.key], o)
+	if j.gains == nil {
+		s.gained = make(chan error, 1)
+		measuring.Go(func() { s.gained <- w.findGains(ctx, j, voices) })
 	}
-	for _, key := range keys {
-		if err := s.look(ctx, key); err != nil {
-			return err
-		}
-	}
-	if err := s.wait(ctx); err != nil {
+	singles := j.voiceOrders(voices)
+	j.expectVoices(singles)
+	if err := s.addSounds(ctx, singles); err != nil {
 		return err
 	}
-	for _, key := range keys {
+	if err := w.eachPicture(j, func(o *order) error { return s.add(ctx, o) }); err != nil {
+		return err
+	}
+	if err := s.wait(ctx, voices); err != nil {
+		return err
+	}
+	for _, key := range s.keys {
 		if err := w.deps.Blobs.Delete(ctx, recipeKey(key)); err != nil {
 			j.logger.Warn("recipe not removed", "error", err)
 		}
@@ -167,13 +176,47 @@ func (w *Worker) together(ctx context.Context, j *job, orders []*order) error {
 	return nil
 }
 
-// wait goes on until nothing is open.
-func (s *shared) wait(ctx context.Context) error {
+// add takes an order in: its piece is there, or it is queued.
+func (s *shared) add(ctx context.Context, o *order) error {
+	alike := s.open[o.key]
+	s.open[o.key] = append(alike, o)
+	if alike != nil {
+		return nil
+	}
+	s.keys = append(s.keys, o.key)
+	return s.look(ctx, o.key)
+}
+
+// addSounds takes orders of sound in.
+func (s *shared) addSounds(ctx context.Context, orders []*order) error {
+	err := nameAll(orders)
+	if err == nil {
+		err = s.w.forgetUnverified(ctx, orders)
+	}
+	for i := 0; err == nil && i < len(orders); i++ {
+		err = s.add(ctx, orders[i])
+	}
+	return err
+}
+
+// wait adds the sound of the voices when their gains are known, and goes on until nothing is open.
+func (s *shared) wait(ctx context.Context, voices []voiceRuns) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	for len(s.open) > 0 {
+	sound := func() error { return s.addSounds(ctx, s.j.soundPieces(voices, math.MaxInt64)) }
+	if s.gained == nil {
+		if err := sound(); err != nil {
+			return err
+		}
+	}
+	for len(s.open) > 0 || s.gained != nil {
 		var err error
 		select {
+		case err = <-s.gained:
+			s.gained = nil
+			if err == nil {
+				err = sound()
+			}
 		case <-ctx.Done():
 			err = ctx.Err()
 		case n := <-s.news:

@@ -257,12 +257,14 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 	if j.plan, err = render.New(j.timeline, j.sheet, order); err != nil {
 		return &failure{CodeRenderFailed, err}
 	}
-	voices := j.voices()
-	if err = w.findGains(ctx, j, voices); err != nil {
-		return fmt.Errorf("measure voices: %w", err)
+	speaker := j.plan.Layout == render.Speaker && j.plan.Profile.Video
+	if w.deps.Queue == nil || j.early || speaker || j.request.Voices { // else while others draw: see together
+		if err = w.findGains(ctx, j, j.voices()); err != nil {
+			return err
+		}
 	}
-	if j.plan.Layout == render.Speaker && j.plan.Profile.Video {
-		if order.Levels, err = w.levels(ctx, j, voices); err != nil {
+	if speaker {
+		if order.Levels, err = w.levels(ctx, j, j.voices()); err != nil {
 			return fmt.Errorf("measure who speaks: %w", err)
 		}
 		if j.plan, err = render.New(j.timeline, j.sheet, order); err != nil {

@@ -11,7 +11,7 @@ import (
 // there are processors.
 func (w *Worker) levels(ctx context.Context, j *job, voices []voiceRuns) (map[string]render.Levels, error) {
 	all := make([]render.Levels, len(voices))
-	err := w.eachVoice(ctx, voices, func(ctx context.Context, i int) error {
+	err := eachVoice(ctx, voices, func(ctx context.Context, i int) error {
 		for from := int64(0); from < j.plan.Samples(); from += pieceSamples {
 			length := min(pieceSamples, j.plan.Samples()-from)
 			if from+length > j.known() {

@@ -21,7 +21,7 @@ type order struct {
 	part   int        // number of the piece of the sound
 	voices []string   // participants by voice of the sound
 	voice  string     // participant, where the sound is that of one; else empty
-	weight int64      // how long it takes, in output frames of picture: the longest are made first
+	weight int64      // about how long it takes, in output frames of cards: the longest are made first
 }
 
 // isSound says whether the order is for the sound.
@@ -31,14 +31,7 @@ func (o *order) isSound() bool { return o.chunk < 0 }
 // end, then chunks, then the pieces of the sound.
 func (w *Worker) orders(j *job) ([]*order, error) {
 	voices := j.voices()
-	var all []*order
-	if j.request.Voices {
-		for _, p := range j.timeline.Participants {
-			if i := slices.IndexFunc(voices, func(v voiceRuns) bool { return v.participant == p.ID }); i >= 0 {
-				all = append(all, j.voiceOrder(voices[i]))
-			}
-		}
-	}
+	all := j.voiceOrders(voices)
 	pictures, err := w.pictureOrders(j, math.MaxInt64)
 	if err != nil {
 		return nil, err
@@ -47,6 +40,55 @@ func (w *Worker) orders(j *job) ([]*order, error) {
 	slices.SortStableFunc(pieces, func(a, b *order) int { return cmp.Compare(b.weight, a.weight) })
 	all = append(all, pieces...)
 	return all, nameAll(all)
+}
+
+// voiceOrders are the orders of single voices, in the order of the participants; none, if none were ordered.
+func (j *job) voiceOrders(voices []voiceRuns) []*order {
+	if !j.request.Voices {
+		return nil
+	}
+	var all []*order
+	for _, p := range j.timeline.Participants {
+		if i := slices.IndexFunc(voices, func(v voiceRuns) bool { return v.participant == p.ID }); i >= 0 {
+			all = append(all, j.voiceOrder(voices[i]))
+		}
+	}
+	return all
+}
+
+// eachPicture gives the orders of all chunks to do, each as soon as it is planned, the longest first.
+func (w *Worker) eachPicture(j *job, do func(*order) error) error {
+	over := newOverlays(w.painter, j.plan, j.sheet.Language)
+	chunks := j.plan.Chunks()
+	numbers := make([]int, len(chunks))
+	for i := range numbers {
+		numbers[i] = i
+	}
+	slices.SortStableFunc(numbers, func(a, b int) int { return cmp.Compare(j.weight(chunks[b]), j.weight(chunks[a])) })
+	for _, i := range numbers {
+		o, err := j.pictureOrder(over, i, chunks[i])
+		if err != nil {
+			return err
+		}
+		if o.key, err = o.recipe.digest(); err != nil {
+			return err
+		}
+		if err := do(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weight is about how long a chunk takes. To decode and scale a camera of 1280x720 takes a fifth of what it takes to draw
+// and to encode the picture, and others as much as they have pixels.
+func (j *job) weight(c render.Chunk) int64 {
+	const whole, source = 5, 1280 * 720
+	pixels := int64(0)
+	for _, pic := range j.plan.Scenes[c.Scene].Pictures() {
+		pixels += int64(pic.Width) * int64(pic.Height)
+	}
+	return c.Frames * (whole*source + pixels) / (whole * source)
 }
 
 // ordersUntil turns what of the plan ends before an output frame into recipes: chunks in the order of the archive, and
@@ -96,7 +138,7 @@ func nameAll(all []*order) (err error) {
 func (j *job) pictureOrder(over *overlays, number int, c render.Chunk) (*order, error) {
 	pictures := j.plan.Scenes[c.Scene].Pictures()
 	ways := make([]render.Way, len(pictures))
-	o := &order{chunk: number, at: c, weight: c.Frames}
+	o := &order{chunk: number, at: c, weight: j.weight(c)}
 	work := &pictureWork{}
 	var used numbering
 	for i, pic := range pictures {

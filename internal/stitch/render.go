@@ -47,26 +47,29 @@ func chunkFile(i int) string { return fmt.Sprintf("c%04d.ts", i) }
 
 // render sees to it that all chunks and the sound are there, the longest first, and brings them into the job's folder.
 func (w *Worker) render(ctx context.Context, j *job) error {
+	j.result.chunks = make([]Piece, len(j.plan.Chunks()))
+	j.result.sounds = make([]soundDone, (j.plan.Samples()+pieceSamples-1)/pieceSamples)
+	if w.deps.Queue != nil {
+		return w.together(ctx, j)
+	}
 	orders, err := w.orders(j)
 	if err != nil {
 		return err
 	}
-	j.result.chunks = make([]Piece, len(j.plan.Chunks()))
+	j.expectVoices(orders)
+	if err := w.forgetUnverified(ctx, orders); err != nil {
+		return err
+	}
+	return w.alone(ctx, j, orders)
+}
+
+// expectVoices makes room for the single voices that were ordered.
+func (j *job) expectVoices(orders []*order) {
 	for _, o := range orders {
-		if o.isSound() && o.voice == "" {
-			j.result.sounds = append(j.result.sounds, soundDone{})
-		}
 		if o.voice != "" {
 			j.result.voices = append(j.result.voices, VoiceFile{Participant: o.voice, File: voiceFile(o.voice)})
 		}
 	}
-	if err := w.forgetUnverified(ctx, orders); err != nil {
-		return err
-	}
-	if w.deps.Queue != nil {
-		return w.together(ctx, j, orders)
-	}
-	return w.alone(ctx, j, orders)
 }
 
 // forgetUnverified lets the sounds be made once more that nobody could listen to when they were made.

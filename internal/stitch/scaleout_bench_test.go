@@ -60,7 +60,7 @@ func scaleOut(t *testing.T, say func(string, string, any), length int, heads []r
 		for _, s := range c.stages {
 			say(name+s.name+"_s", "%.2f", s.took.Seconds())
 		}
-		say(name+"measured_alone_s", "%.2f", c.alone.Seconds())
+		say(name+"busy_share", "%.3f", c.busy.Seconds()/took[n]/float64(n))
 		say(name+"idle_while_waiting_s", "%.2f", c.idle.Seconds())
 		say(name+"idle_while_waiting_max_s", "%.2f", c.longest.Seconds())
 		say(name+"idle_at_the_end_s", "%.2f", c.tail.Seconds())
@@ -114,7 +114,7 @@ type stageTook struct {
 // crew is what several stitchers, of which each makes one piece at a time, did for one archive.
 type crew struct {
 	stages  []stageTook
-	alone   time.Duration // voices were measured, by the one that has the archive
+	busy    time.Duration // of all workers together: they made pieces
 	idle    time.Duration // of all workers together: free while a piece was queued that nobody had taken
 	longest time.Duration // of that without interruption, of one worker
 	tail    time.Duration // free while the last pieces were in the hands of others
@@ -152,9 +152,7 @@ func crewOf(diaries []diary) crew {
 			case "piece made":
 				o := open[e.Key]
 				c.works = append(c.works, work{span{o.Time, e.Time}, by, o.Kind, e.Key})
-				if o.Kind == "measure" {
-					c.alone += e.Time.Sub(o.Time)
-				}
+				c.busy += e.Time.Sub(o.Time)
 			}
 		}
 	}

@@ -2,7 +2,6 @@ package stitch
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -273,7 +272,15 @@ func (w *Worker) tenths(ctx context.Context, j *job, v voiceRuns, from, length i
 	if err != nil || o == nil {
 		return silence, err
 	}
-	m, err := w.piece(ctx, o.recipe, o.key, nil)
+	m, ok, err := w.finished(ctx, o.key, o.recipe.extension())
+	if err == nil && !ok {
+		var free func()
+		if free, err = w.busy(ctx); err != nil {
+			return nil, err
+		}
+		m, err = w.piece(ctx, o.recipe, o.key, nil)
+		free()
+	}
 	if err != nil {
 		return nil, o.explain(err)
 	}
@@ -294,31 +301,27 @@ func (j *job) known() int64 {
 // findGains measures every voice until its gain is known, as many at a time as there are processors.
 func (w *Worker) findGains(ctx context.Context, j *job, voices []voiceRuns) error {
 	all := make([]voiceGain, len(voices))
-	err := w.eachVoice(ctx, voices, func(ctx context.Context, i int) (err error) {
+	err := eachVoice(ctx, voices, func(ctx context.Context, i int) (err error) {
 		all[i], err = w.gainOf(ctx, j, voices[i], j.known())
 		return err
 	})
+	if err != nil {
+		return fmt.Errorf("measure voices: %w", err)
+	}
 	j.gains = map[string]voiceGain{}
 	for i, v := range voices {
 		j.gains[v.participant] = all[i]
 	}
-	return err
+	return nil
 }
 
-// eachVoice does something for every voice, as many at a time as there are processors.
-func (w *Worker) eachVoice(ctx context.Context, voices []voiceRuns, do func(ctx context.Context, i int) error) error {
-	group, within := errgroup.WithContext(ctx)
+// eachVoice does something for every voice, for all of them at once. Whoever keeps a processor busy waits for one.
+func eachVoice(ctx context.Context, voices []voiceRuns, do func(ctx context.Context, i int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
 	for i := range voices {
-		free, err := w.busy(within)
-		if err != nil {
-			break // the group or ctx says why
-		}
-		group.Go(func() error {
-			defer free()
-			return do(within, i)
-		})
+		group.Go(func() error { return do(ctx, i) })
 	}
-	return cmp.Or(group.Wait(), ctx.Err())
+	return group.Wait()
 }
 
 func (w *Worker) gainOf(ctx context.Context, j *job, v voiceRuns, end int64) (voiceGain, error) {
