@@ -49,8 +49,8 @@ func TestUp(t *testing.T) {
 		t.Errorf("%d steps, log:\n%s", steps, log.String())
 	}
 	want := []string{
-		"directory.actors", "directory.answers", "directory.consultations", "directory.participants",
-		"readmodel.accesses", "readmodel.archives", "readmodel.connections", "readmodel.consultations", "readmodel.exports", "readmodel.markers",
+		"directory.actors", "directory.answers", "directory.consultations", "directory.holds", "directory.participants",
+		"readmodel.accesses", "readmodel.archives", "readmodel.connections", "readmodel.consultations", "readmodel.exports", "readmodel.holds", "readmodel.markers",
 		"readmodel.participants", "readmodel.position", "readmodel.segments", "readmodel.spans", "readmodel.tracks",
 	}
 	got := strs(t, connect(t, dsn), `select table_schema || '.' || table_name from information_schema.tables

@@ -105,6 +105,21 @@ func (f Filter) which(c *conditions) error {
 	default:
 		return invalid("consent", "there is no such answer")
 	}
+	return f.held(c)
+}
+
+func (f Filter) held(c *conditions) error {
+	switch f.Held {
+	case "":
+	case HeldYes:
+		c.add("c.holds > 0")
+	case HeldNo:
+		c.add("c.holds = 0")
+	case HeldAsked:
+		c.add("c.holds > 0 and c.release_asked_at > now() - ?::interval", consultation.ReleaseWithin)
+	default:
+		return invalid("held", "there is no such state of holds")
+	}
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 
 // projection is the version of the rules in this file. Whoever changes what rows come out of which events raises it: the
 // next start rebuilds the read model.
-const projection = 4
+const projection = 5
 
 // States of an archive.
 const (
@@ -24,7 +24,7 @@ const (
 )
 
 // folded is what the events of one consultation say, as far as the read model shows it: one row of
-// readmodel.consultations with its participants and archives. The phase follows the same rules as consultation.State,
+// readmodel.consultations with its participants, archives and holds. The phase follows the same rules as consultation.State,
 // which a test holds it against.
 type folded struct {
 	ID             string
@@ -49,6 +49,7 @@ type folded struct {
 
 	Participants map[string]*foldedParticipant
 	Archives     map[int64]*foldedArchive
+	Holds        map[string]*foldedHold
 	parts
 }
 
@@ -91,7 +92,7 @@ type foldedArchive struct {
 func newFolded(id string) *folded {
 	return &folded{
 		ID: id, State: consultation.Scheduled, Pending: []string{}, Missing: []string{}, Problems: []string{},
-		Participants: map[string]*foldedParticipant{}, Archives: map[int64]*foldedArchive{}, parts: newParts(),
+		Participants: map[string]*foldedParticipant{}, Archives: map[int64]*foldedArchive{}, Holds: map[string]*foldedHold{}, parts: newParts(),
 	}
 }
 
@@ -119,7 +120,7 @@ func (f *folded) apply(e events.Stored) (known bool, err error) {
 		f.ScheduledAt = at
 	}
 	_, unknown := e.Event.(events.Unknown)
-	_ = f.applyLife(e, at) || f.applySegment(e) || f.applyArchive(e, at) // what none of them takes is shown in no list
+	_ = f.applyLife(e, at) || f.applySegment(e) || f.applyArchive(e, at) || f.applyHold(e, at) // what none of them takes is shown in no list
 	f.applyParts(e, at)
 	return !unknown, nil
 }

@@ -21,6 +21,7 @@ const (
 	LaneTrack   = "track"   // value: on, muted, stalled
 	LaneGap     = "gap"     // of a track; value: the cause
 	LanePaused  = "paused"  // of the recording
+	LaneHold    = "hold"    // subject: the hold; value: its reason
 )
 
 // Values of LaneTrack.
@@ -143,7 +144,7 @@ func (f *folded) mark(e events.Stored, at time.Time) {
 	f.Markers = append(f.Markers, m)
 }
 
-// applyPresence keeps the lanes of people: present, consent, and the pauses of the recording.
+// applyPresence keeps the lanes of people, present and consent, and those of the whole: pauses of the recording, and holds.
 func (f *folded) applyPresence(e events.Stored, at time.Time) {
 	who := ident(e.Participant)
 	switch ev := e.Event.(type) {
@@ -173,6 +174,12 @@ func (f *folded) applyPresence(e events.Stored, at time.Time) {
 		f.begin(e.Seq, spanKey{LanePaused, "", ""}, plain(ev.Reason), at)
 	case events.RecordingResumed:
 		f.end(spanKey{LanePaused, "", ""}, at)
+	case events.HoldPlaced:
+		if h := f.Holds[ident(ev.Hold)]; h.PlacedAt.Equal(at) && h.ReleasedAt == nil { // not one that was there before
+			f.begin(e.Seq, spanKey{LaneHold, "", h.ID}, h.Reason, at)
+		}
+	case events.HoldReleased:
+		f.end(spanKey{LaneHold, "", ident(ev.Hold)}, at)
 	}
 }
 

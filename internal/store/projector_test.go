@@ -41,6 +41,7 @@ func TestRowsAreTheFold(t *testing.T) {
 		b.exec("update readmodel.consultations set seq = 1, bytes = 99, state = 'open'")
 		b.exec("delete from readmodel.participants")
 		b.exec("delete from readmodel.markers")
+		b.exec("update readmodel.holds set released_at = null, reason = 'x'")
 		b.exec("update readmodel.spans set ended_at = null")
 		if err := b.projector(nil, func(c *Config) { c.BatchSize = 7 }).Rebuild(t.Context()); err != nil {
 			t.Fatal(err)
@@ -72,6 +73,15 @@ func sameAsRules(t *testing.T, b *bench, got *folded) {
 	for _, p := range state.Participants() {
 		if g := got.Participants[p.ID]; g == nil || g.Consent != p.Consent || g.Present != p.Present || g.Role != p.Role {
 			t.Errorf("participant %+v; the rules say %+v", g, p)
+		}
+	}
+	if n, _ := got.held(); len(got.Holds) != len(state.Holds()) || (n > 0) != state.Held() {
+		t.Errorf("%d holds, %d in force; the rules say %d, held: %t", len(got.Holds), n, len(state.Holds()), state.Held())
+	}
+	for _, h := range state.Holds() {
+		if g := got.Holds[h.ID]; g == nil || g.Reason != h.Reason || g.PlacedBy != h.PlacedBy || g.ReleasedAt != nil != h.Released ||
+			!h.Released && (g.AskedAt != nil) != (h.Request != nil) {
+			t.Errorf("hold %+v; the rules say %+v", g, h)
 		}
 	}
 }
@@ -344,6 +354,8 @@ func TestNothingThatAnEventSaysStopsIt(t *testing.T) {
 		events.SegmentOpened{Segment: odd, Track: odd, Width: 1 << 62, Height: -1 << 62}, events.SegmentSealed{Segment: odd, Frames: -1, Bytes: 1<<63 - 1},
 		events.SegmentGap{Track: odd, Cause: odd}, events.SegmentGap{Track: odd, From: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)},
 		events.AccessOpened{Purpose: odd, Version: -1 << 62}, events.ExportMade{Kind: odd, SHA256: odd},
+		events.HoldPlaced{Hold: odd, Reason: odd, By: odd}, events.HoldReleaseRequested{Hold: odd, Reason: odd, By: odd}, events.HoldReleased{Hold: odd, By: odd},
+		events.HoldPlaced{}, events.HoldReleased{},
 		events.ConsultationCompleted{Tracks: []events.TrackAccount{{Track: odd, ExpectedMS: 1<<63 - 1, RecordedMS: -1 << 62}, {Track: odd, ExpectedMS: 1<<63 - 1}}})
 	b.clock = time.Date(9999, 12, 31, 23, 59, 58, 0, time.UTC)
 	b.say(id, "", events.RecordingPaused{Reason: odd})

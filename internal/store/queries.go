@@ -58,6 +58,7 @@ type Filter struct {
 	State        consultation.Phase
 	Problem      string // a code of Problems, or AnyProblem, or NoProblem
 	Consent      string // given: everybody has; refused, withdrawn, none: somebody has (not)
+	Held         string // HeldYes, HeldNo, HeldAsked
 	Consultation string // only this one
 	// Own is for askers who may see their own consultation only: without a Consultation it chooses none, not all.
 	Own         bool
@@ -70,6 +71,13 @@ type Filter struct {
 const (
 	AnyProblem = "any"
 	NoProblem  = "no"
+)
+
+// Values of Filter.Held.
+const (
+	HeldYes   = "true"              // a hold is in force
+	HeldNo    = "false"             // none is
+	HeldAsked = "release_requested" // a hold is in force, and a request to release one still counts
 )
 
 // Consultation is one row of a list.
@@ -100,6 +108,8 @@ type Consultation struct {
 	Consents        []string      // answers that occur
 	Expected        time.Duration // sum of the tracks, as the completion said; 0 before
 	Recorded        time.Duration
+	Holds           int        // in force: nothing of it may be deleted
+	ReleaseAskedAt  *time.Time // newest request to release one of them, nil when none waits
 
 	People  Participants // in the order of invitation
 	Archive *Archive     // the newest version, nil when none was requested
@@ -181,7 +191,7 @@ const (
 	select c.id::text, c.state, c.policy, c.layout, c.language, coalesce(d.title, ''), coalesce(d.external_ref, ''),
 		coalesce(d.time_zone, 'UTC'), c.paused, c.scheduled_at, c.started_at, c.ended_at, c.end_reason, c.completed_at,
 		c.participants, c.present, c.segments_stored, c.pending, c.missing, c.bytes, c.seq, c.problems, c.consents,
-		c.expected_ms * 1000000, c.recorded_ms * 1000000, c.held_at,
+		c.expected_ms * 1000000, c.recorded_ms * 1000000, c.holds, c.release_asked_at, c.held_at,
 		a.version, a.state, a.code, a.layout, a.profile, a.requested_at, a.started_at, a.finished_at, a.key, a.bytes, a.duration_ms,
 		a.stamp, a.voices, a.unverified`
 	listJoins = `
@@ -351,7 +361,7 @@ func scanListed(row pgx.CollectableRow) (listed, error) {
 	err := row.Scan(&c.ID, &c.State, &c.Policy, &c.Layout, &c.Language, &c.Title, &c.ExternalRef,
 		&c.TimeZone, &c.Paused, &c.ScheduledAt, &c.StartedAt, &c.EndedAt, &c.EndReason, &c.CompletedAt,
 		&c.Participants, &c.Present, &c.SegmentsStored, &c.SegmentsPending, &c.SegmentsMissing, &c.Bytes, &c.Seq, &c.Problems, &c.Consents,
-		&c.Expected, &c.Recorded, &l.heldAt,
+		&c.Expected, &c.Recorded, &c.Holds, &c.ReleaseAskedAt, &l.heldAt,
 		&version, &state, &code, &layout, &profile, &requestedAt, &a.StartedAt, &a.FinishedAt, &key, &bytes, &durationMS, &stamp, &voices, &a.Unverified)
 	if err != nil || version == nil {
 		return l, err

@@ -260,6 +260,7 @@ func TestBadFilters(t *testing.T) {
 		{name: "an unknown state", filter: Filter{State: "lost"}, field: "state"},
 		{name: "an unknown problem", filter: Filter{Problem: "hunger"}, field: "problem"},
 		{name: "an unknown answer", filter: Filter{Consent: "perhaps"}, field: "consent"},
+		{name: "an unknown state of holds", filter: Filter{Held: "maybe"}, field: "held"},
 		{name: "a long name", filter: Filter{Person: strings.Repeat("ä", maxQuery+1)}, field: "person"},
 		{name: "a consultation that is no id", filter: Filter{Consultation: "1 or 1=1"}, field: "consultation"},
 		{name: "a long search text", filter: Filter{Query: strings.Repeat("ä", maxQuery+1)}, field: "query"},

@@ -50,7 +50,7 @@ func (p *Projector) Rebuild(ctx context.Context) error {
 
 // tables are all that are made from the log, but for the position.
 var tables = []string{
-	"consultations", "participants", "archives", "connections", "tracks", "segments", "spans", "markers", "accesses", "exports",
+	"consultations", "participants", "archives", "connections", "tracks", "segments", "spans", "markers", "accesses", "exports", "holds",
 }
 
 // wipe locks the position and removes all rows. It deletes instead of truncating: readers must not wait.

@@ -27,15 +27,16 @@ const (
 	saveConsultation = `
 		insert into readmodel.consultations (id, seq, state, policy, layout, language, paused, scheduled_at, started_at,
 			ended_at, end_reason, completed_at, segments_stored, bytes, pending, missing, participants, present, problems, consents,
-			expected_ms, recorded_ms)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+			expected_ms, recorded_ms, holds, release_asked_at)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)
 		on conflict (id) do update set seq = excluded.seq, state = excluded.state, policy = excluded.policy,
 			layout = excluded.layout, language = excluded.language, paused = excluded.paused,
 			scheduled_at = excluded.scheduled_at, started_at = excluded.started_at, ended_at = excluded.ended_at,
 			end_reason = excluded.end_reason, completed_at = excluded.completed_at,
 			segments_stored = excluded.segments_stored, bytes = excluded.bytes, pending = excluded.pending,
 			missing = excluded.missing, participants = excluded.participants, present = excluded.present,
-			problems = excluded.problems, consents = excluded.consents, expected_ms = excluded.expected_ms, recorded_ms = excluded.recorded_ms`
+			problems = excluded.problems, consents = excluded.consents, expected_ms = excluded.expected_ms, recorded_ms = excluded.recorded_ms,
+			holds = excluded.holds, release_asked_at = excluded.release_asked_at`
 	saveParticipant = `
 		insert into readmodel.participants (consultation, id, role, records, consent, consent_at, present, invited_at,
 			joined_at, left_at, left_reason)
@@ -99,6 +100,7 @@ func load(ctx context.Context, tx pgx.Tx, ids []string, m *mentions) (map[string
 			return err
 		})
 	})
+	queueHolds(batch, ids, all)
 	queueParts(batch, ids, m, all)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("load rows: %w", err)
@@ -121,9 +123,11 @@ func eachRow(rows pgx.Rows, scan func() error) error {
 func save(ctx context.Context, tx pgx.Tx, all map[string]*folded) error {
 	batch := &pgx.Batch{}
 	for _, f := range all {
+		holds, asked := f.held()
 		batch.Queue(saveConsultation, f.ID, f.Seq, f.State, f.Policy, f.Layout, f.Language, f.Paused, f.ScheduledAt, f.StartedAt,
 			f.EndedAt, f.EndReason, f.CompletedAt, f.SegmentsStored, f.Bytes, f.Pending, f.Missing, len(f.Participants), f.present(),
-			f.problems(), f.consents(), f.ExpectedMS, f.RecordedMS)
+			f.problems(), f.consents(), f.ExpectedMS, f.RecordedMS, holds, asked)
+		f.saveHolds(batch)
 		for _, p := range f.Participants {
 			if p.changed {
 				batch.Queue(saveParticipant, f.ID, p.ID, p.Role, p.Records, p.Consent, p.ConsentAt, p.Present, p.InvitedAt,

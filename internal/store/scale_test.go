@@ -68,7 +68,7 @@ func (s shelf) fill(ctx context.Context, tb testing.TB, pool *pgxpool.Pool) {
 		return []any{s.id(n, 0), s.id(n, 1+k), s.name(3000) + " " + s.name(60000), s.at(n)}
 	})
 	s.copy(ctx, tb, pool, pgx.Identifier{"readmodel", "consultations"},
-		"id seq state policy layout language paused scheduled_at started_at end_reason participants present segments_stored bytes pending missing problems consents", 1,
+		"id seq state policy layout language paused scheduled_at started_at end_reason participants present segments_stored bytes pending missing problems consents holds release_asked_at", 1,
 		func(n, _ int) []any {
 			state, problems, consents := "archived", []string{}, []string{"given"}
 			switch {
@@ -82,7 +82,14 @@ func (s shelf) fill(ctx context.Context, tb testing.TB, pool *pgxpool.Pool) {
 			if n%211 == 0 {
 				consents = []string{"given", "withdrawn"}
 			}
-			return []any{s.id(n, 0), s.markers, state, "required", "grid", "de", false, s.at(n), s.at(n), "closed", 2, 0, 30, 1_000_000, []string{}, []string{}, problems, consents}
+			holds, asked := 0, (*time.Time)(nil)
+			if n%307 == 0 {
+				holds = 1
+			}
+			if n%(3*307) == 0 {
+				asked = new(time.Now())
+			}
+			return []any{s.id(n, 0), s.markers, state, "required", "grid", "de", false, s.at(n), s.at(n), "closed", 2, 0, 30, 1_000_000, []string{}, []string{}, problems, consents, holds, asked}
 		})
 	s.copy(ctx, tb, pool, pgx.Identifier{"readmodel", "participants"}, "consultation id role records consent present invited_at left_reason", 2, func(n, k int) []any {
 		return []any{s.id(n, 0), s.id(n, 1+k).String(), []string{"clinician", "patient"}[k], []string{}, "given", false, s.at(n), "left"}
@@ -165,6 +172,8 @@ func TestPlans(t *testing.T) {
 		{"those with problems", Filter{Problem: AnyProblem}, "consultations_problems"},
 		{"those with a rare problem", Filter{Problem: ProblemCrash}, "consultations_problems"},
 		{"those where somebody withdrew", Filter{Consent: "withdrawn"}, "consultations_consents"},
+		{"those that are held", Filter{Held: HeldYes}, "consultations_holds"},
+		{"those of which a release is requested", Filter{Held: HeldAsked}, "consultations_holds"},
 		{"a rare word", Filter{Query: "mis-0007777"}, "consultations_search"},
 		{"a person who comes rarely", Filter{Person: "zimzimzim"}, "participants_search"},
 		{"two letters that no word begins with", Filter{Query: "zq"}, "consultations_search"},

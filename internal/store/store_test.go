@@ -238,7 +238,7 @@ func (b *bench) exec(sql string, args ...any) {
 
 var sameRows = cmp.Options{
 	cmp.AllowUnexported(folded{}), cmpopts.IgnoreFields(parts{}, "open"),
-	cmpopts.IgnoreUnexported(foldedParticipant{}, foldedArchive{}, foldedConnection{}, foldedTrack{}, foldedSegment{}, foldedAccess{}, foldedSpan{}),
+	cmpopts.IgnoreUnexported(foldedParticipant{}, foldedArchive{}, foldedHold{}, foldedConnection{}, foldedTrack{}, foldedSegment{}, foldedAccess{}, foldedSpan{}),
 	cmpopts.EquateApproxTime(0), cmpopts.EquateEmpty(),
 }
 
@@ -330,6 +330,7 @@ func randomEvent(rnd *rand.Rand) events.Event {
 	consent := events.Consent{TextSHA256: "ab", Language: "de", By: events.BySelf}
 	connection, track := fmt.Sprintf("connection-%d", rnd.IntN(2)), fmt.Sprintf("track-%d", rnd.IntN(2))
 	from := morning.Add(time.Duration(rnd.IntN(1000)) * time.Second)
+	hold := fmt.Sprintf("hold-%d", rnd.IntN(3))
 	moment := func() int64 { return rnd.Int64N(20_000) - 100 }
 	parts := []events.Event{
 		events.ConnectionOpened{Connection: connection, Via: "websocket", Browser: &events.Browser{Family: "Firefox", Major: 153}},
@@ -352,6 +353,10 @@ func randomEvent(rnd *rand.Rand) events.Event {
 		events.AccessWatched{Purpose: "quality", Ranges: []events.Range{{FromMS: moment(), ToMS: moment()}, {FromMS: moment(), ToMS: moment()}}},
 		events.AccessClosed{Purpose: "quality"},
 		events.ExportMade{Kind: "events.csv", SHA256: "ff"},
+		events.HoldPlaced{Hold: hold, Reason: []string{events.HoldAudit, events.HoldOther}[rnd.IntN(2)], By: "compliance"},
+		events.HoldReleaseRequested{Hold: hold, Reason: events.ReleaseMistake, By: "compliance"},
+		events.HoldReleaseDeclined{Hold: hold, By: "compliance"},
+		events.HoldReleased{Hold: hold, Reason: events.ReleaseMistake, By: "compliance"},
 		events.ConsultationCompleted{Tracks: []events.TrackAccount{{Track: track, ExpectedMS: moment(), RecordedMS: moment()}}},
 	}
 	if rnd.IntN(2) == 0 {
