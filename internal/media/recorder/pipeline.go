@@ -83,7 +83,7 @@ func newPipeline(cfg Config, track Track, ask func(), report func(Report), logge
 		return p
 	}
 	p.order.window = cfg.ReorderVideo
-	p.vid = &video{cfg: cfg, track: track, out: p.out, report: report, ask: ask, frames: assembler{codec: track.Codec}}
+	p.vid = &video{cfg: cfg, track: track, out: p.out, report: report, ask: ask, beat: beatOf(track, cfg.KeyframeAt), frames: assembler{codec: track.Codec}}
 	p.chain = p.vid
 	p.out.unwritten = p.chain.unwritten
 	return p

@@ -26,7 +26,7 @@ type Config struct {
 	Dir string // folder of the segments; each room has a folder in it
 
 	Rotate        time.Duration // audio is cut after this time of RTP; default 30 s
-	KeyframeAt    time.Duration // a keyframe is asked for, and video cut at the next one; default 5/6 of Rotate
+	KeyframeAt    time.Duration // from this age on, or up to a seventh later, a keyframe is asked for and video cut at the next one; default 5/6 of Rotate
 	HardCut       time.Duration // video is cut without a keyframe and waits for one; default 4/3 of Rotate
 	RotateEvery   time.Duration // between requests for the keyframe to cut at; default 2 s
 	KeyframeEvery time.Duration // between requests for a keyframe after a loss; default 500 ms

@@ -15,6 +15,7 @@ type video struct {
 	out    *output
 	report func(Report)
 	ask    func() // for a keyframe
+	beat   beat
 	frames assembler
 
 	open     bool      // the key gate
@@ -105,10 +106,11 @@ func (v *video) rotate(f frame) bool {
 		return true
 	}
 	age := media.RTPDuration(f.rtp-seg.FirstRTP, seg.ClockRate)
+	due := age >= v.beat.cut(seg.Arrival)
 	switch {
 	case f.key && (f.width != seg.Width || f.height != seg.Height):
 		v.out.seal(f.arrival, reasonResolution, reasonResolution)
-	case f.key && age >= v.cfg.KeyframeAt:
+	case f.key && due:
 		v.out.seal(f.arrival, reasonRotation, reasonRotation)
 	case f.rtp <= seg.LastRTP:
 		v.lose(f.arrival, CauseCorrupt)
@@ -117,7 +119,7 @@ func (v *video) rotate(f frame) bool {
 		v.out.seal(f.arrival, reasonRotation, reasonRotation)
 		v.lose(f.arrival, CauseLoss)
 		return false
-	case age >= v.cfg.KeyframeAt:
+	case due:
 		v.wantKeyframe(v.cfg.RotateEvery)
 	}
 	return true
