@@ -23,7 +23,8 @@ type Plan struct {
 	Voices       []Voice
 	Chapters     []ffmpeg.Chapter
 	Cues         []Cue
-	Title        string // of the file
+	Title        string    // of the file
+	Keyframes    Keyframes `json:",omitempty"`
 }
 
 // Order says what is to be made. Empty fields are the defaults.
@@ -32,6 +33,7 @@ type Order struct {
 	Layout  string
 	Stamp   bool              // the wall clock stands in the picture
 	Levels  map[string]Levels // by participant: who speaks when, for the layout "speaker"
+	Keyframes
 }
 
 // MinFrames is the shortest archive: one second. A consultation that nobody ever joined has length 0, and its archive
@@ -51,6 +53,7 @@ func New(tl *timeline.Timeline, names sheet.Sheet, order Order) (*Plan, error) {
 	p := &Plan{
 		Consultation: tl.Consultation, Profile: profile, Layout: layout,
 		Frames: max(MinFrames, frameAt(tl.DurationNS)), Title: title(tl, names),
+		Keyframes: order.Keyframes,
 	}
 	cast := newCast(tl, names)
 	if layout == Speaker {
@@ -103,31 +106,6 @@ func Voices(tl *timeline.Timeline) []Voice {
 			if t.Kind == media.Audio && len(t.Clips) > 0 {
 				all = append(all, Voice{Participant: p.ID, Track: t.ID, Clips: slices.Clone(t.Clips)})
 			}
-		}
-	}
-	return all
-}
-
-// maxChunk is the longest chunk in frames: a killed job loses at most one for each core.
-const maxChunk = 30 * Rate
-
-// Chunk is a stretch of one scene that one process makes.
-type Chunk struct {
-	Scene  int   // index in Plan.Scenes
-	Start  int64 // frame of the archive
-	Frames int64
-}
-
-// Chunks cuts the scenes every half a minute from their beginning, in order: so a chunk stays what it is when the scene
-// that it lies in turns out to last longer. A plan without a picture has none.
-func (p *Plan) Chunks() []Chunk {
-	if !p.Profile.Video {
-		return nil
-	}
-	var all []Chunk
-	for i, s := range p.Scenes {
-		for at := s.Start; at < s.End; at += maxChunk {
-			all = append(all, Chunk{Scene: i, Start: at, Frames: min(maxChunk, s.End-at)})
 		}
 	}
 	return all

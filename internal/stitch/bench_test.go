@@ -171,14 +171,14 @@ func talkingHead(t *testing.T, seed, seconds int) recorded {
 	return recorded{file: raw, seconds: seconds, segment: clip{codec: media.VP8, content: out, frames: int64(len(frames)), ticks: int64(len(frames)-1) * 3000}}
 }
 
-// benchSources makes the pictures and the voices of two people, half a minute of each: encoding is what takes long, so
-// the two are made at once, and a longer talk repeats them.
+// benchSources makes the pictures and the voices of two people, as much of each as recorders put into a file: encoding is
+// what takes long, so the two are made at once, and a longer talk repeats them.
 func benchSources(t *testing.T) (heads []recorded, voices []clip) {
 	t.Helper()
 	heads, voices = make([]recorded, 2), make([]clip, 2)
 	var making sync.WaitGroup
 	for i := range heads {
-		making.Go(func() { heads[i], voices[i] = talkingHead(t, i+1, 30+i), speech(t, i+1, 30+i) })
+		making.Go(func() { heads[i], voices[i] = talkingHead(t, i+1, 26), speech(t, i+1, 26) })
 	}
 	making.Wait()
 	if t.Failed() {
@@ -209,19 +209,21 @@ func speech(t *testing.T, seed, seconds int) clip {
 	return clip{codec: media.Opus, content: b.Bytes(), frames: int64(len(packets)), ticks: int64(len(packets)) * 960}
 }
 
-// talk is a consultation of two who talk from the beginning to the end. What they recorded comes again and again, each
-// time as a file of its own: a chunk is never one that was made before.
+// talk is a consultation of two who talk from the beginning to the end, the second from 0.4 s on: so their pictures are cut
+// as far apart as the recorder cuts them. What they recorded comes again and again, each time as a file of its own: a chunk
+// is never one that was made before.
 func (w *world) talk(seconds int, heads []recorded, voices []clip) {
 	for i, head := range heads {
 		p := w.join(0, fmt.Sprint("Person ", i+1))
 		camera := p.track(0, media.VP8, media.Camera, uint32(2*i+1))
 		mic := p.track(0, media.Opus, media.Microphone, uint32(2*i+2))
 		length := int64(head.seconds)
+		late := int64(i) * 400 // ms
 		for n := int64(0); n*length < int64(seconds); n++ {
 			picture, voice := head.segment.numbered(n), voices[i]
 			picture.reason, voice.reason = "rotation", "rotation"
-			p.recordFrom(n*length*90000, camera, uint32(2*i+1), picture)
-			p.recordFrom(n*length*48000, mic, uint32(2*i+2), voice)
+			p.recordFrom(n*length*90000+late*90, camera, uint32(2*i+1), picture)
+			p.recordFrom(n*length*48000+late*48, mic, uint32(2*i+2), voice)
 		}
 	}
 }

@@ -252,7 +252,7 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 		}
 	}
 	j.measure()
-	order := render.Order{Profile: j.request.Profile, Layout: j.request.Layout, Stamp: j.request.Stamp}
+	order := render.Order{Profile: j.request.Profile, Layout: j.request.Layout, Stamp: j.request.Stamp, Keyframes: j.keyframes()}
 	var err error
 	if j.plan, err = render.New(j.timeline, j.sheet, order); err != nil {
 		return &failure{CodeRenderFailed, err}
@@ -306,6 +306,19 @@ func (j *job) shiftsOf(t timeline.Track) shifts {
 	for _, c := range t.Clips {
 		before = follow(before, phase(j.footage(c.Segment).moments(c)))
 		all = append(all, shift{c.StartNS, c.EndNS, before})
+	}
+	return all
+}
+
+// keyframes lists, by track, the output frames in which keyframes are shown.
+func (j *job) keyframes() render.Keyframes {
+	all := render.Keyframes{}
+	for _, p := range j.timeline.Participants {
+		for _, t := range p.Tracks {
+			if t.Kind == media.Video {
+				all[t.ID] = keyframes(t.Clips, j.footage, j.trackPhases[t.ID])
+			}
+		}
 	}
 	return all
 }

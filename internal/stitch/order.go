@@ -107,12 +107,12 @@ func (w *Worker) ordersUntil(j *job, end int64) ([]*order, error) {
 	return all, nameAll(all)
 }
 
-// pictureOrders are the orders of the chunks that end before an output frame, in the order of the archive.
+// pictureOrders are the orders of the chunks that are decided before an output frame, in the order of the archive.
 func (w *Worker) pictureOrders(j *job, end int64) ([]*order, error) {
 	var all []*order
 	over := newOverlays(w.painter, j.plan, j.sheet.Language)
 	for i, c := range j.plan.Chunks() {
-		if c.Start+c.Frames > end {
+		if c.Known > end {
 			break
 		}
 		o, err := j.pictureOrder(over, i, c)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"consilium/internal/media"
 	"consilium/internal/render"
@@ -67,9 +68,22 @@ var errNoPicture = errors.New("no frame to show")
 // 0, and each one in the slot next to its moment less the phase. What has to be decoded but is not to be seen shares the
 // slot of the next picture. source finds the footage of a segment.
 func cutTile(clips []timeline.Clip, source func(segment string) footage, phases shifts, start, frames int64) ([]packet, error) {
+	of := func(clip timeline.Clip) []packet { return clipPackets(clip, source(clip.Segment), phases, start) }
 	var all []packet
-	for _, clip := range clips {
-		all = append(all, clipPackets(clip, source(clip.Segment), phases, start)...)
+	begun := slices.IndexFunc(clips, func(c timeline.Clip) bool { return c.EndNS > render.TimeOfFrame(start) })
+	if begun < 0 {
+		begun = len(clips)
+	}
+	for _, clip := range clips[begun:] {
+		if clip.StartNS > render.TimeOfFrame(start+frames+1) {
+			break
+		}
+		all = append(all, of(clip)...)
+	}
+	// What is seen first may be the last picture of what ended before.
+	for first := firstShown(all); begun > 0 && (first < 0 || all[first].slot > 0); first = firstShown(all) {
+		begun--
+		all = append(of(clips[begun]), all...)
 	}
 	first := firstShown(all)
 	if first < 0 {
@@ -105,6 +119,31 @@ func firstShown(all []packet) int {
 	return first
 }
 
+// slotAt is the output frame next to a moment less the phase, and where that lies exactly.
+func slotAt(ns int64, phases shifts) (nearest, exact float64) {
+	exact = (float64(ns) - nanoseconds(phases.at(ns))) * render.Rate / 1e9
+	return math.Floor(exact + 0.5), exact
+}
+
+// keyframes are the output frames in which the keyframes of what clips show are seen, ascending.
+func keyframes(clips []timeline.Clip, source func(segment string) footage, phases shifts) []int64 {
+	var all []int64
+	for _, clip := range clips {
+		f := source(clip.Segment)
+		for i, frame := range f.scan.Frames {
+			if !frame.Key {
+				continue
+			}
+			if ns := f.moment(clip, i); shows(clip, ns) {
+				slot, _ := slotAt(ns, phases)
+				all = append(all, int64(slot))
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // clipPackets are the packets of one clip, with those in front that its first picture needs, from a keyframe on.
 func clipPackets(clip timeline.Clip, f footage, phases shifts, start int64) []packet {
 	var all []packet
@@ -120,8 +159,7 @@ func clipPackets(clip timeline.Clip, f footage, phases shifts, start int64) []pa
 		if key < 0 {
 			continue
 		}
-		exact := (float64(ns) - nanoseconds(phases.at(ns))) * render.Rate / 1e9
-		nearest := math.Floor(exact + 0.5)
+		nearest, exact := slotAt(ns, phases)
 		slot := int64(nearest) - start
 		p := packet{file: f.file, frame: frame, slot: slot, shown: shows(clip, ns), off: nearest - exact}
 		all = append(all, p)
