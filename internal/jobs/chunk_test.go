@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,32 +116,58 @@ func TestAChunkIsMadeOnceForEveryTimeItIsMissing(t *testing.T) {
 	}
 }
 
-// While chunks wait, no worker does nothing: four of them are done with their work in the time that it takes.
+// While chunks wait, no worker does nothing: in each of ten rounds a chunk is done only when all four workers have one.
 func TestNoWorkerIsIdleWhileAChunkWaits(t *testing.T) {
 	_, dir := server(t)
 	queues := stitchers(t, dir, 4)
-	const chunks, each = 40, 50 * time.Millisecond
+	for _, q := range queues {
+		q.Patient()
+	}
+	const rounds = 10
+	together := newMeeting(len(queues))
+	took := make(chan int, rounds*len(queues))
+	chunkWorkers(t, queues, func(ctx context.Context, worker int, _ jobs.ChunkJob, _ int) error {
+		took <- worker
+		return together.wait(ctx)
+	})
 	var all []jobs.ChunkJob
-	for i := range chunks {
+	for i := range rounds * len(queues) {
 		all = append(all, chunkNamed(fmt.Sprintf("%02x", i), jobs.Awaited))
 	}
-	done := make(chan int, chunks)
-	var busy [4]atomic.Int64
-	chunkWorkers(t, queues, func(_ context.Context, worker int, _ jobs.ChunkJob, _ int) error {
-		begun := time.Now()
-		<-time.After(each)
-		busy[worker].Add(int64(time.Since(begun)))
-		done <- worker
-		return nil
-	})
-	begun := time.Now()
 	publishChunks(t, queues[0], all...)
-	await(t, done, chunks)
-	took := time.Since(begun)
-	for i := range busy {
-		if share := float64(busy[i].Load()) / float64(took); share < 0.6 {
-			t.Errorf("worker %d was busy for %.0f %% of %s", i, 100*share, took)
-		}
+	got := map[int]int{}
+	for _, worker := range await(t, took, rounds*len(queues)) {
+		got[worker]++
+	}
+	if diff := cmp.Diff(map[int]int{0: rounds, 1: rounds, 2: rounds, 3: rounds}, got); diff != "" {
+		t.Errorf("chunks by worker (-want +got):\n%s", diff)
+	}
+}
+
+// meeting lets go of those who wait in it when so many are there.
+type meeting struct {
+	size int
+
+	mu   sync.Mutex // guards what follows
+	here int
+	open chan struct{} // of those who wait now
+}
+
+func newMeeting(size int) *meeting { return &meeting{size: size, open: make(chan struct{})} }
+
+func (m *meeting) wait(ctx context.Context) error {
+	m.mu.Lock()
+	open := m.open
+	if m.here++; m.here == m.size {
+		m.here, m.open = 0, make(chan struct{})
+		close(open)
+	}
+	m.mu.Unlock()
+	select {
+	case <-open:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
