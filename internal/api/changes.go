@@ -183,7 +183,7 @@ func (s *Server) tellChanges(ctx context.Context, who caller, st *stream, ids []
 		return st.tell("reset", at, struct{}{})
 	}
 	for _, c := range rows {
-		if err := st.tell("consultation", at, s.summarise(ctx, c)); err != nil {
+		if err := st.tell("consultation", at, s.summarise(ctx, who, c)); err != nil {
 			return err
 		}
 	}

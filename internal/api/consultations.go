@@ -190,6 +190,7 @@ func (s *Server) list(ctx context.Context, in *struct {
 	State       string    `query:"state" enum:"scheduled,open,ended,completed,archived,"`
 	Problem     string    `query:"problem" enum:"any,no,abandoned,archive_failed,connection_failed,crash,gap,participant_lost,reindexed,segment_missing,stall," doc:"any: with a problem; no: without; else with this one."`
 	Consent     string    `query:"consent" enum:"given,refused,withdrawn,none," doc:"given: everybody who may send has agreed; else somebody has refused, withdrawn, or not answered."`
+	Held        string    `query:"held" enum:"true,false,release_requested," doc:"true: a hold is in force; false: none is; release_requested: a second person is asked to release one."`
 	Cursor      string    `query:"cursor" maxLength:"500" doc:"nextCursor of the page before."`
 	Limit       int       `query:"limit" minimum:"1" maximum:"200" default:"50"`
 },
@@ -197,7 +198,10 @@ func (s *Server) list(ctx context.Context, in *struct {
 	who := callerFrom(ctx)
 	filter := store.Filter{
 		Query: in.Query, Person: in.Person, Participant: in.Participant, From: in.From, To: in.To, State: consultation.Phase(in.State),
-		Problem: in.Problem, Consent: in.Consent, Cursor: in.Cursor, Limit: in.Limit,
+		Problem: in.Problem, Consent: in.Consent, Held: in.Held, Cursor: in.Cursor, Limit: in.Limit,
+	}
+	if in.Held != "" && !who.maySeeHolds() {
+		return nil, s.fail(errForbidden)
 	}
 	switch auth.Allowed(who.Role, auth.ListConsultations) {
 	case auth.Any:
@@ -213,7 +217,7 @@ func (s *Server) list(ctx context.Context, in *struct {
 	out := &listed{}
 	out.Body.Items, out.Body.NextCursor = []summary{}, page.Next
 	for _, c := range page.Items {
-		out.Body.Items = append(out.Body.Items, s.summarise(ctx, c))
+		out.Body.Items = append(out.Body.Items, s.summarise(ctx, who, c))
 	}
 	return out, nil
 }
@@ -224,14 +228,15 @@ func (s *Server) get(ctx context.Context, in *struct {
 	ID string `path:"id"`
 },
 ) (*got, error) {
-	if err := callerFrom(ctx).may(auth.ViewConsultation, in.ID, ""); err != nil {
+	who := callerFrom(ctx)
+	if err := who.may(auth.ViewConsultation, in.ID, ""); err != nil {
 		return nil, s.fail(err)
 	}
 	c, err := s.deps.Queries.Get(ctx, in.ID)
 	if err != nil {
 		return nil, s.fail(err)
 	}
-	return &got{Body: s.summarise(ctx, c)}, nil
+	return &got{Body: s.summarise(ctx, who, c)}, nil
 }
 
 // summary is a consultation in lists and on its page.
@@ -256,6 +261,8 @@ type summary struct {
 	Missing      int                  `json:"missingSegments,omitempty"`
 	Problems     []string             `json:"problems" doc:"Stable codes, see docs/read-model.md."`
 	Consents     []string             `json:"consents" doc:"Answers that occur among those who may send: given, refused, withdrawn, none."`
+	Holds        int                  `json:"holds,omitempty" doc:"In force: nothing of the consultation may be deleted. Missing for those who may not know."`
+	ReleaseAsked *time.Time           `json:"releaseRequestedAt,omitempty" doc:"Newest request to release one of the holds."`
 	Participants []participantSummary `json:"participants"`
 	Archive      *archiveSummary      `json:"archive,omitempty" doc:"The newest version."`
 }
@@ -269,8 +276,8 @@ type participantSummary struct {
 	Consent  string     `json:"consent,omitempty" enum:"given,refused,withdrawn,"`
 }
 
-// summarise turns a row of the read model into an answer.
-func (s *Server) summarise(ctx context.Context, c store.Consultation) summary {
+// summarise turns a row of the read model into an answer for who.
+func (s *Server) summarise(ctx context.Context, who caller, c store.Consultation) summary {
 	out := summary{
 		ID: c.ID, Title: c.Title, State: string(c.State), ExternalRef: c.ExternalRef, Policy: string(c.Policy),
 		Language: c.Language, CreatedAt: c.ScheduledAt, StartedAt: c.StartedAt, EndedAt: c.EndedAt,
@@ -286,6 +293,9 @@ func (s *Server) summarise(ctx context.Context, c store.Consultation) summary {
 		out.Participants = append(out.Participants, participantSummary{
 			ID: p.ID, Name: p.Name, Role: p.Role, Present: p.Present, JoinedAt: p.JoinedAt, Consent: string(p.Consent),
 		})
+	}
+	if who.maySeeHolds() {
+		out.Holds, out.ReleaseAsked = c.Holds, c.ReleaseAskedAt
 	}
 	if c.Archive != nil {
 		a := s.summariseArchive(ctx, c.ID, *c.Archive)

@@ -27,6 +27,8 @@ func TestTheDocumentIsTrue(t *testing.T) {
 	h.into(&receipt, officer, "POST", "/consultations/"+id+"/archives/1/receipts", bodies["open-receipt"])
 	var hook struct{ Webhook struct{ ID string } }
 	h.into(&hook, service, "POST", "/webhooks", bodies["add-webhook"])
+	var hold struct{ ID string }
+	h.into(&hold, officer, "POST", "/consultations/"+id+"/holds", bodies["place-hold"])
 	asked := map[string]bool{}
 	for _, tt := range []struct {
 		operation, token, id, query string
@@ -61,6 +63,17 @@ func TestTheDocumentIsTrue(t *testing.T) {
 		{"close-receipt", officer, id, "", 204},
 		{"close-receipt", officer, id, "", 403},
 		{"export-events", officer, id, "", 200},
+		{"place-hold", officer, id, "", 201},
+		{"list-holds", officer, id, "", 200},
+		{"request-release", officer, id, "", 204},
+		{"request-release", officer, id, "", 409},
+		{"list-holds", service, id, "", 200},
+		{"list-consultations", officer, "", "?held=release_requested", 200},
+		{"list-consultations", officer, "", "?held=perhaps", 400},
+		{"approve-release", officer, id, "", 403},
+		{"approve-release", h.token(auth.Claims{Role: auth.RoleCompliance, Subject: "another"}), id, "", 204},
+		{"decline-release", officer, id, "", 409},
+		{"list-holds", officer, id, "", 200},
 		{"get-overview", officer, "", "", 200},
 		{"get-overview", officer, "", "?hours=0", 400},
 		{"list-webhooks", service, "", "", 200},
@@ -81,7 +94,7 @@ func TestTheDocumentIsTrue(t *testing.T) {
 		asked[tt.operation] = true
 		t.Run(fmt.Sprintf("%s %d", tt.operation, tt.status), func(t *testing.T) {
 			op, method, path := h.operation(tt.operation)
-			path = strings.NewReplacer("{id}", tt.id, "{pid}", patient, "{version}", "1", "{receipt}", receipt.ID, "{webhook}", hook.Webhook.ID).Replace(path)
+			path = strings.NewReplacer("{id}", tt.id, "{pid}", patient, "{version}", "1", "{receipt}", receipt.ID, "{hold}", hold.ID, "{webhook}", hook.Webhook.ID).Replace(path)
 			a := h.ask(tt.token, method, path+tt.query, bodies[tt.operation])
 			if a.Status != tt.status {
 				t.Fatalf("%d %s, want %d", a.Status, a.Body, tt.status)

@@ -49,6 +49,8 @@ var bodies = map[string]any{
 	"request-archive":       map[string]any{},
 	"open-receipt":          map[string]any{"purpose": "quality"},
 	"report-watched":        map[string]any{"ranges": []map[string]any{{"fromMs": 0, "toMs": 5}}},
+	"place-hold":            map[string]any{"reason": "litigation", "reference": "Az 7 O 12/26"},
+	"request-release":       map[string]any{"reason": "resolved"},
 	"export-events":         map[string]any{"kind": "events.csv"},
 	"add-webhook":           map[string]any{"url": "https://mis.hospital.example/", "types": []string{"archive.rendered"}},
 	"change-webhook":        map[string]any{"types": []string{}},
@@ -92,7 +94,7 @@ func (h *house) askFor(o operation, token, id, participant string) answer {
 	if c, err := h.authority.Verify(token); err == nil && auth.Allowed(c.Role, auth.ViewArchive) == auth.None {
 		file = "manifest.json" // words, which some may read who may not watch
 	}
-	path := strings.NewReplacer("{id}", id, "{pid}", participant, "{version}", "1", "{file}", file, "{receipt}", events.NewID(), "{webhook}", events.NewID(),
+	path := strings.NewReplacer("{id}", id, "{pid}", participant, "{version}", "1", "{file}", file, "{receipt}", events.NewID(), "{hold}", events.NewID(), "{webhook}", events.NewID(),
 		"{connection}", events.NewID()).Replace(o.path)
 	if o.ID == "follow-changes" { // it would never end
 		req := h.request(token, o.method, path, nil, "Last-Event-ID", "none")

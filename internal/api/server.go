@@ -165,6 +165,7 @@ func (s *Server) routeREST() {
 	s.routeLanes(a)
 	s.routeReceipts(a)
 	s.routeExports(a)
+	s.routeHolds(a)
 	s.routeWebhooks(a)
 	s.routeOverview(a)
 	s.describeOthers(a.OpenAPI())

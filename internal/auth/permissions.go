@@ -49,6 +49,9 @@ const (
 	ViewManifest       Action = "read an archive's manifest and tracks of text"
 	ViewAccess         Action = "see who opened archives and took things out"
 	ExportEvents       Action = "take the events out as a file"
+	ViewHolds          Action = "see the holds of a consultation"
+	PlaceHold          Action = "place a hold"
+	ReleaseHold        Action = "release a hold, with a second person"
 	Join               Action = "take part in the conference"
 	Publish            Action = "send audio and video"
 	ViewStorage        Action = "see how much storage is left"
@@ -144,6 +147,15 @@ var table = []rule{
 	}},
 	{action: ExportEvents, covers: "POST /consultations/{id}/exports", may: map[string]Scope{
 		RoleCompliance: Any, RoleAuditor: Any, RoleService: Any,
+	}},
+	{action: ViewHolds, covers: "GET /consultations/{id}/holds; `holds` of a consultation and `held` of lists", may: map[string]Scope{
+		RoleClinician: Own, RoleCompliance: Any, RoleAuditor: Any, RoleAdmin: Any, RoleService: Any,
+	}},
+	{action: PlaceHold, covers: "POST /consultations/{id}/holds; cases and names of holds", may: map[string]Scope{
+		RoleCompliance: Any, RoleAuditor: Any, RoleService: Any,
+	}},
+	{action: ReleaseHold, covers: "POST …/holds/{hold}/release, …/release/approve, …/release/decline", may: map[string]Scope{
+		RoleCompliance: Any,
 	}},
 	{action: Join, covers: "GET /signaling", personal: true, may: map[string]Scope{
 		RoleClinician: Own, RolePatient: Own, RoleInterpreter: Own, RoleObserver: Own,

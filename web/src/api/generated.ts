@@ -169,6 +169,31 @@ export interface Gap {
   startNs: number;
 }
 
+export interface HoldStep {
+  at: string;
+  /** Only for those who may place holds. */
+  name?: string;
+  role: string;
+  /** Whether it was who asks. */
+  you?: boolean;
+}
+
+export interface HoldSummary {
+  id: string;
+  placed: HoldStep;
+  reason: "litigation" | "authority" | "complaint" | "incident" | "patient_request" | "audit" | "other";
+  /** Of the case. Only for those who may place holds. */
+  reference?: string;
+  /** The newest request to release it, unless it was declined. */
+  release?: ReleaseSummary;
+  /** Missing while the hold is in force. */
+  released?: HoldStep;
+}
+
+export interface HoldsOutBody {
+  holds: HoldSummary[];
+}
+
 export interface Interval {
   endNs: number;
   startNs: number;
@@ -283,6 +308,16 @@ export interface ParticipantSummary {
   role: "clinician" | "patient" | "interpreter" | "observer" | "device";
 }
 
+export interface PlaceHoldRequest {
+  reason: "litigation" | "authority" | "complaint" | "incident" | "patient_request" | "audit" | "other";
+  /** Of the case: a number or a name. Never in the log. */
+  reference?: string;
+}
+
+export interface PlacedBody {
+  id: string;
+}
+
 export interface QualitySample {
   bits_per_second_in: number;
   bits_per_second_out: number;
@@ -314,6 +349,13 @@ export interface ReceiptOutBody {
   videoUrl: string;
 }
 
+export interface ReleaseSummary {
+  /** After that it cannot be approved any more. */
+  expiresAt: string;
+  reason: "resolved" | "mistake" | "superseded" | "other";
+  requested: HoldStep;
+}
+
 export interface ReplayWebhookRequest {
   consultation?: string;
   /** Position in the log, 1 and more. */
@@ -334,6 +376,10 @@ export interface RequestArchiveRequest {
   stamp?: boolean;
   /** The sound of each participant also lies in a file of its own, as long as the archive: voice-PARTICIPANT.m4a. */
   voices?: boolean;
+}
+
+export interface RequestReleaseRequest {
+  reason: "resolved" | "mistake" | "superseded" | "other";
 }
 
 export interface RequestedBody {
@@ -391,6 +437,8 @@ export interface Summary {
   /** Sum of all tracks, once the recording is complete. */
   expectedMs: number;
   externalRef?: string;
+  /** In force: nothing of the consultation may be deleted. Missing for those who may not know. */
+  holds?: number;
   id: string;
   language: string;
   missingSegments?: number;
@@ -404,6 +452,8 @@ export interface Summary {
   /** What of it is there; the rest are gaps with causes. */
   recordedMs: number;
   recording: "required" | "optional" | "forbidden";
+  /** Newest request to release one of the holds. */
+  releaseRequestedAt?: string;
   /** Of the newest event that this answer knows. */
   seq: number;
   startedAt?: string;
@@ -525,6 +575,8 @@ export function listConsultations(asked: {
   problem?: "any" | "no" | "abandoned" | "archive_failed" | "connection_failed" | "crash" | "gap" | "participant_lost" | "reindexed" | "segment_missing" | "stall" | "";
   /** given: everybody who may send has agreed; else somebody has refused, withdrawn, or not answered. */
   consent?: "given" | "refused" | "withdrawn" | "none" | "";
+  /** true: a hold is in force; false: none is; release_requested: a second person is asked to release one. */
+  held?: "true" | "false" | "release_requested" | "";
   /** nextCursor of the page before. */
   cursor?: string;
   limit?: number;
@@ -587,6 +639,31 @@ export function getEvents(id: string, options: Options = {}): Promise<Response> 
 /** Take the events out as a file, which becomes an event itself: POST /api/v1/consultations/{id}/exports */
 export function exportEvents(id: string, body: ExportEventsRequest, options: Options = {}): Promise<Response> {
   return sendRaw(`/consultations/${encodeURIComponent(id)}/exports`, { method: "POST", body }, options);
+}
+
+/** What forbids to delete anything of this consultation, and what did: GET /api/v1/consultations/{id}/holds */
+export function listHolds(id: string, options: Options = {}): Promise<HoldsOutBody> {
+  return sendJSON(`/consultations/${encodeURIComponent(id)}/holds`, { method: "GET" }, options);
+}
+
+/** Forbid to delete anything of this consultation: POST /api/v1/consultations/{id}/holds */
+export function placeHold(id: string, body: PlaceHoldRequest, options: Options = {}): Promise<PlacedBody> {
+  return sendJSON(`/consultations/${encodeURIComponent(id)}/holds`, { method: "POST", body }, options);
+}
+
+/** Ask a second person to release a hold: POST /api/v1/consultations/{id}/holds/{hold}/release */
+export function requestRelease(id: string, hold: string, body: RequestReleaseRequest, options: Options = {}): Promise<Response> {
+  return sendRaw(`/consultations/${encodeURIComponent(id)}/holds/${encodeURIComponent(hold)}/release`, { method: "POST", body }, options);
+}
+
+/** Release a hold as somebody else has requested: POST /api/v1/consultations/{id}/holds/{hold}/release/approve */
+export function approveRelease(id: string, hold: string, options: Options = {}): Promise<Response> {
+  return sendRaw(`/consultations/${encodeURIComponent(id)}/holds/${encodeURIComponent(hold)}/release/approve`, { method: "POST" }, options);
+}
+
+/** Refuse to release a hold, or take one's own request back: POST /api/v1/consultations/{id}/holds/{hold}/release/decline */
+export function declineRelease(id: string, hold: string, options: Options = {}): Promise<Response> {
+  return sendRaw(`/consultations/${encodeURIComponent(id)}/holds/${encodeURIComponent(hold)}/release/decline`, { method: "POST" }, options);
 }
 
 /** Connections, tracks, and stretches of time to draw beside each other: GET /api/v1/consultations/{id}/lanes */
