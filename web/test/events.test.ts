@@ -67,6 +67,11 @@ const cases: [StoredEvent, string, technical?: boolean][] = [
     event("archive.failed", { version: 2, code: "ffmpeg_missing" }, ""),
     "Version 2 of the video could not be made (ffmpeg_missing).",
   ],
+  [
+    event("hold.placed", { hold: "h", reason: "litigation", by: "compliance" }, ""),
+    "A hold was placed: nothing may be deleted (Court case).",
+  ],
+  [event("hold.released", { hold: "h", reason: "mistake" }, ""), "A hold was released (Placed by mistake)."],
   [event("later.invented", {}, ""), "Other event: later.invented.", true],
 ];
 

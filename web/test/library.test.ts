@@ -168,6 +168,13 @@ test("the address holds days and states, never names or words of a search", () =
   });
 });
 
+test("holds are asked for by the address too", () => {
+  assert.equal(addressOf({ ...none, held: "release_requested" }), "?held=release_requested");
+  assert.equal(filtersIn("?held=true").held, "true");
+  assert.equal(filtersIn("?held=perhaps").held, "");
+  assert.equal(askedOf({ ...none, held: "false" }, undefined).held, "false");
+});
+
 test("the last day belongs to the stretch, and a day that makes no sense is not asked for", () => {
   const asked = askedOf({ ...none, from: "2026-03-01", to: "2026-03-01", query: " knee " }, "x");
   assert.equal(Date.parse(asked.to ?? "") - Date.parse(asked.from ?? ""), 86_400_000);

@@ -33,6 +33,11 @@ const byCode: Record<string, Key> = {
   archive_pending: "problem.archive_pending",
   not_complete: "problem.not_complete",
   insufficient_storage: "problem.full",
+  second_person: "problem.second_person",
+  release_pending: "problem.release_pending",
+  release_expired: "problem.release_expired",
+  release_not_requested: "problem.release_not_requested",
+  hold_released: "problem.hold_released",
 };
 
 const byStatus: Record<number, Key> = {

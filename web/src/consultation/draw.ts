@@ -78,6 +78,7 @@ const looks: Partial<Record<LaneKind, Record<string, Look>>> = {
   },
   hosting: { hosting: { fill: "calm", how: "thin" } },
   recording: { on: { fill: "accent", how: "thin" }, paused: { fill: "fair", how: "hatched" } },
+  hold: { held: { fill: "calm", how: "full" } },
   stitcher: {
     queued: { fill: "soft", how: "hollow" },
     rendering: { fill: "media", how: "full" },

@@ -38,6 +38,7 @@ const nouns: Record<string, Group> = {
   archive: "video",
   access: "video",
   export: "video",
+  hold: "video",
 };
 
 const bad = new Set([

@@ -17,7 +17,8 @@ export type LaneKind =
   | "recorded"
   | "hosting"
   | "recording"
-  | "stitcher";
+  | "stitcher"
+  | "hold";
 
 export interface Lane {
   kind: LaneKind;
@@ -109,6 +110,8 @@ class Builder {
   readonly #hosting = new Growing();
   readonly #recording = new Growing();
   readonly #stitcher = new Growing();
+  readonly #hold = new Growing();
+  readonly #holds = new Map<string, string>(); // those in force → why
   #begin = 0;
   #end = 0;
 
@@ -272,7 +275,20 @@ class Builder {
         return;
       case "archive.failed":
         this.#stitcher.become(at, "failed", text(data.code) || undefined, seq);
+        return;
+      case "hold.placed":
+        this.#holds.set(text(data.hold), text(data.reason));
+        this.#takeHolds(at, seq);
+        return;
+      case "hold.released":
+        this.#holds.delete(text(data.hold));
+        this.#takeHolds(at, seq);
     }
+  }
+
+  #takeHolds(at: number, seq: number): void {
+    if (this.#holds.size === 0) this.#hold.end(at);
+    else this.#hold.become(at, "held", [...new Set(this.#holds.values())].sort().join(" "), seq);
   }
 
   lanes(timeline: Timeline | undefined, horizon = 0): Lanes {
@@ -300,6 +316,7 @@ class Builder {
     add("recording", "", this.#recording.spans);
     add("hosting", "", this.#hosting.spans);
     add("stitcher", "", this.#stitcher.spans);
+    if (this.#hold.spans.length > 0) add("hold", "", this.#hold.spans);
     return { duration, begin: this.#begin, end, participants: [...this.#people.keys()], lanes };
   }
 }

@@ -7,6 +7,7 @@ import type { Consultation } from "../api/types.ts";
 import { SignIn } from "../library/page.tsx";
 import { language, t } from "../text/text.ts";
 import { clock, isoDuration, moment } from "../text/time.ts";
+import { Held } from "../ui/held.tsx";
 import { Icon } from "../ui/icons.tsx";
 import { NoticePage, Shell } from "../ui/shell.tsx";
 import { Accesses } from "./accesses.tsx";
@@ -17,6 +18,7 @@ import type { Detail } from "./detail.ts";
 import { type Entry, entriesOf, marksOf, type Shown, shownOf } from "./entries.ts";
 import { EventList } from "./eventlist.tsx";
 import { GraphsView } from "./graphs.tsx";
+import { Holds } from "./holds.tsx";
 import { type Lanes, lanesOf } from "./lanes.ts";
 import { Moments } from "./moment.ts";
 import { usePaper } from "./paper.tsx";
@@ -89,6 +91,7 @@ function Head({ detail, consultation, token }: { detail: Detail; consultation: C
         <time dateTime={startedAt ?? createdAt}>{moment(startedAt ?? createdAt, language.value)}</time>
         {durationMs !== undefined && <time dateTime={isoDuration(durationMs)}>{clock(durationMs)}</time>}
         {externalRef && <span>{externalRef}</span>}
+        <Held item={consultation} />
       </p>
       <Actions detail={detail} token={token} />
     </header>
@@ -139,6 +142,7 @@ function Replay({ detail, consultation, token }: { detail: Detail; consultation:
         </>
       )}
       <Versions detail={detail} token={token} />
+      <Holds detail={detail} token={token} />
       <Accesses detail={detail} />
       <Keys />
     </div>

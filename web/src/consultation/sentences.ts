@@ -3,6 +3,7 @@
 import type { Participant, StoredEvent } from "../api/types.ts";
 import { language, t, tMaybe, type Values } from "../text/text.ts";
 import { lasting, size } from "../text/time.ts";
+import { holdReason } from "./words.ts";
 
 /** What happened only inside the machinery; hidden unless somebody asks for all. */
 const TECHNICAL = new Set([
@@ -64,6 +65,7 @@ export class Sentences {
       missing: Array.isArray(data.missing) ? data.missing.length : 0,
       node: text(data.node),
       reason: text(data.reason),
+      why: type.startsWith("hold.") ? holdReason(type === "hold.placed", text(data.reason)) : "",
       state: text(data.state),
       cause: text(data.cause),
       code: text(data.code) || text(data.phase),

@@ -220,7 +220,7 @@ interface ChoiceProps {
   choose(): void;
 }
 
-function Choice({ type, name, label, text, checked, disabled, choose }: ChoiceProps) {
+export function Choice({ type, name, label, text, checked, disabled, choose }: ChoiceProps) {
   return (
     <label class="choice">
       <input type={type} name={name} checked={checked} disabled={disabled} onChange={choose} />

@@ -16,12 +16,22 @@ export function spanWord(kind: LaneKind, { value, detail }: Span): string {
   return [word, detailWord(kind, detail)].filter(Boolean).join(", ");
 }
 
+/** Why a hold was placed, or its release requested; a code that this page does not know stands there as it is. */
+export function holdReason(placed: boolean, code: string): string {
+  return tMaybe(`hold.${placed ? "" : "release."}reason.${code}`) ?? code;
+}
+
 function detailWord(kind: LaneKind, detail: string | undefined): string {
   if (!detail) return "";
   if (kind === "recorded")
     return detail
       .split(" ")
       .map((source) => tMaybe(`lane.${source}`) ?? source)
+      .join(", ");
+  if (kind === "hold")
+    return detail
+      .split(" ")
+      .map((code) => holdReason(true, code))
       .join(", ");
   if (kind === "recording") return tMaybe(`pause.reason.${detail}`) ?? detail;
   return detail;

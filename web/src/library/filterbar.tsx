@@ -1,9 +1,10 @@
 // What the list is asked for, above it.
 
 import type { RefObject } from "preact";
+import { roleOf, token } from "../api/session.ts";
 import { type Key, t } from "../text/text.ts";
 import { Icon } from "../ui/icons.tsx";
-import { consents, type Filters, narrows, none, problems, states } from "./filters.ts";
+import { consents, type Filters, holds, narrows, none, problems, states } from "./filters.ts";
 import type { Library } from "./library.ts";
 
 export interface FilterBarProps {
@@ -12,6 +13,9 @@ export interface FilterBarProps {
   /** Goes from the search field into the list. */
   into(): void;
 }
+
+/** Who is not told of holds: a row of docs/permissions.md. The server decides; others are not offered what they may not ask. */
+export const unaware: readonly string[] = ["patient", "interpreter", "observer", "device"];
 
 export function FilterBar({ library, search, into }: FilterBarProps) {
   const filters = library.filters.value;
@@ -51,6 +55,7 @@ export function FilterBar({ library, search, into }: FilterBarProps) {
       <Choice library={library} name="state" values={states} prefix="list.state" />
       <Choice library={library} name="problem" values={problems} prefix="problems" />
       <Choice library={library} name="consent" values={consents} prefix="list.consent" />
+      {!unaware.includes(roleOf(token())) && <Choice library={library} name="held" values={holds} prefix="list.held" />}
       <button
         type="button"
         class="quiet clear"
@@ -83,7 +88,7 @@ function Day({ library, name }: { library: Library; name: "from" | "to" }) {
 
 interface ChoiceProps {
   library: Library;
-  name: keyof Filters & ("state" | "problem" | "consent");
+  name: keyof Filters & ("state" | "problem" | "consent" | "held");
   values: readonly string[];
   prefix: string;
 }

@@ -15,9 +15,10 @@ export interface Filters {
   state: string;
   problem: string;
   consent: string;
+  held: string;
 }
 
-export const none: Filters = { query: "", person: "", from: "", to: "", state: "", problem: "", consent: "" };
+export const none: Filters = { query: "", person: "", from: "", to: "", state: "", problem: "", consent: "", held: "" };
 
 export const states = ["open", "scheduled", "ended", "completed", "archived"] as const;
 export const problems = [
@@ -35,7 +36,9 @@ export const problems = [
 ] as const;
 export const consents = ["given", "refused", "withdrawn", "none"] as const;
 
-const inAddress = ["from", "to", "state", "problem", "consent"] as const;
+export const holds = ["true", "release_requested", "false"] as const;
+
+const inAddress = ["from", "to", "state", "problem", "consent", "held"] as const;
 const KEY = "consilium.library.words";
 
 /** Whether anything narrows the list down. */
@@ -65,6 +68,7 @@ export function filtersIn(search: string): Filters {
     state: one("state", states),
     problem: one("problem", problems),
     consent: one("consent", consents),
+    held: one("held", holds),
   };
 }
 
@@ -81,8 +85,8 @@ const PAGE = 200;
 
 /** The question for the server, without what is empty. */
 export function askedOf(filters: Filters, cursor: string | undefined): NonNullable<Asked> {
-  const { query, person, state, problem, consent } = filters;
-  const asked = { query: query.trim(), person: person.trim(), state, problem, consent, cursor: cursor ?? "" };
+  const { query, person, state, problem, consent, held } = filters;
+  const asked = { query: query.trim(), person: person.trim(), state, problem, consent, held, cursor: cursor ?? "" };
   const given = Object.entries(asked).filter(([, value]) => value !== "");
   return { ...(Object.fromEntries(given) as NonNullable<Asked>), ...timesOf(filters), limit: PAGE };
 }

@@ -117,7 +117,8 @@ export class Library {
   #changed(changed: Consultation): void {
     let moved = false;
     const known = this.#pages.change(changed.id, (item) => {
-      moved = heldAt(item) !== heldAt(changed) || (item.state !== changed.state && narrows(this.filters.peek()));
+      const other = item.state !== changed.state || isHeld(item) !== isHeld(changed);
+      moved = heldAt(item) !== heldAt(changed) || (other && narrows(this.filters.peek()));
       return { ...changed, ...keepProgress(item, changed) };
     });
     if (known) this.revision.value++;
@@ -164,6 +165,11 @@ export class Library {
       this.#reading = false;
     }
   }
+}
+
+// What the list can be asked for of holds.
+function isHeld({ holds = 0, releaseRequestedAt = "" }: Consultation): string {
+  return holds > 0 ? `held ${releaseRequestedAt}` : "";
 }
 
 // The list hears of progress apart from the rest: a row that is told anew must not jump back.

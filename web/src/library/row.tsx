@@ -5,6 +5,7 @@ import type { Consultation } from "../api/types.ts";
 import { enumerate, language, t, tCount, tMaybe } from "../text/text.ts";
 import { clock, isoDuration, lasting, moment, size } from "../text/time.ts";
 import { ArchiveState } from "../ui/archive.tsx";
+import { Held } from "../ui/held.tsx";
 import { rowStyle } from "../ui/virtual.tsx";
 
 export interface RowProps {
@@ -35,6 +36,7 @@ export function Row({ item, index, height, all, active, onFocus }: RowProps) {
           {item.title || t("list.untitled")}
         </a>
         <span class="row-who">
+          <Held item={item} />
           {item.externalRef && <span class="ref">{item.externalRef}</span>}
           {item.participants.length > 0
             ? enumerate(item.participants.map((participant) => participant.name))

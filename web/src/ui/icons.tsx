@@ -23,6 +23,7 @@ const paths = {
   pip: "M3 5h18v14H3zM12.5 12h6v4.5h-6z",
   full: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
   chevron: "M9 6l6 6-6 6",
+  lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3",
   record: "M12 18a6 6 0 1 0 0-12 6 6 0 0 0 0 12z",
 } as const;
 
