@@ -85,14 +85,22 @@ func (w *Worker) fetch(ctx context.Context, all []*segmentFile) error {
 // errDamaged says that a segment's bytes are not what the log says, or no media.
 var errDamaged = errors.New("damaged")
 
+// fetchOne scans a segment. One that is known and still there is not fetched: whoever makes a piece of it does that, and in a
+// long call that is planned again and again nobody has to.
 func (w *Worker) fetchOne(ctx context.Context, s *segmentFile) error {
+	if known, ok := w.scans.find(s.ref()); ok && known.is(s.clip.Codec) {
+		info, err := w.deps.Blobs.Stat(ctx, s.clip.Key)
+		if err != nil {
+			return err
+		}
+		if info.Bytes == s.clip.Bytes {
+			s.ivf, s.ogg, s.width, s.height = known.ivf, known.ogg, known.width, known.height
+			return nil
+		}
+	}
 	var err error
 	if s.file, s.release, err = w.shelf.take(ctx, s.ref()); err != nil {
 		return err
-	}
-	if known, ok := w.scans.find(s.ref()); ok && known.is(s.clip.Codec) {
-		s.ivf, s.ogg, s.width, s.height = known.ivf, known.ogg, known.width, known.height
-		return nil
 	}
 	if err := s.look(); err != nil {
 		return err

@@ -325,12 +325,12 @@ func (j *job) keyframes() render.Keyframes {
 
 func (j *job) footage(segment string) footage {
 	s := j.bySegment[segment]
-	return footage{file: s.file, scan: s.ivf}
+	return footage{of: s.ref(), scan: s.ivf}
 }
 
 func (j *job) recording(segment string) recording {
 	s := j.bySegment[segment]
-	return recording{segment: segment, file: s.file, scan: s.ogg}
+	return recording{segment: segment, scan: s.ogg}
 }
 
 // readSheet fetches the names. An archive can be made without them: after they were erased everybody is called by role.

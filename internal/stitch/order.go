@@ -3,7 +3,6 @@ package stitch
 import (
 	"cmp"
 	"errors"
-	"io"
 	"math"
 	"slices"
 
@@ -176,14 +175,9 @@ func (j *job) tileWork(pic *render.Picture, c render.Chunk, used *numbering) (ti
 	if err != nil {
 		return tileWork{}, err
 	}
-	from := map[io.ReaderAt]segmentRef{}
-	for _, clip := range pic.Clips {
-		s := j.bySegment[clip.Segment]
-		from[s.file] = s.ref()
-	}
 	t := tileWork{Codec: pic.Codec, Width: pic.Width, Height: pic.Height, Packets: make([]packetPlace, len(packets))}
 	for i, p := range packets {
-		t.Packets[i] = packetPlace{int64(used.number(from[p.file])), p.frame.Offset, int64(p.frame.Length), p.slot, 0}
+		t.Packets[i] = packetPlace{int64(used.number(p.of)), p.frame.Offset, int64(p.frame.Length), p.slot, 0}
 		if p.shown {
 			t.Packets[i][4] = 1
 			if pic.Source != media.Screen {

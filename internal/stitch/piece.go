@@ -175,6 +175,7 @@ func (w *Worker) open(ctx context.Context, all []segmentRef) (files []io.ReaderA
 		f, release, err := w.shelf.take(ctx, s)
 		if err != nil {
 			done()
+			w.scans.forget(s) // the next plan looks at it again
 			return nil, nil, fmt.Errorf("open %s: %w", s.Key, err)
 		}
 		closers = append(closers, func() {

@@ -1,6 +1,7 @@
 package stitch
 
 import (
+	"slices"
 	"sync"
 
 	"consilium/internal/media"
@@ -48,4 +49,14 @@ func (s *scans) keep(of segmentRef, what scanned) {
 		s.order = append(s.order[:0], s.order[1:]...)
 	}
 	s.known[of], s.order = what, append(s.order, of)
+}
+
+// forget has a segment looked at again.
+func (s *scans) forget(of segmentRef) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, known := s.known[of]; known {
+		delete(s.known, of)
+		s.order = slices.DeleteFunc(s.order, func(o segmentRef) bool { return o == of })
+	}
 }

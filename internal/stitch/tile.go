@@ -22,7 +22,7 @@ const (
 
 // footage is the file of one video segment, scanned.
 type footage struct {
-	file io.ReaderAt
+	of   segmentRef
 	scan media.IVFScan
 }
 
@@ -54,7 +54,8 @@ func (f footage) moments(clip timeline.Clip) []int64 {
 
 // packet is one frame of the source on its way into a tile file.
 type packet struct {
-	file  io.ReaderAt
+	of    segmentRef  // where it comes from
+	file  io.ReaderAt // the same, open; only where it is to be read
 	frame media.IVFFrame
 	slot  int64   // output frame in which it is decoded, counted from the chunk's first
 	shown bool    // not only decoded because later frames need it
@@ -161,7 +162,7 @@ func clipPackets(clip timeline.Clip, f footage, phases shifts, start int64) []pa
 		}
 		nearest, exact := slotAt(ns, phases)
 		slot := int64(nearest) - start
-		p := packet{file: f.file, frame: frame, slot: slot, shown: shows(clip, ns), off: nearest - exact}
+		p := packet{of: f.of, frame: frame, slot: slot, shown: shows(clip, ns), off: nearest - exact}
 		all = append(all, p)
 		if p.shown && !any {
 			any = true
