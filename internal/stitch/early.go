@@ -53,8 +53,9 @@ type earlyCall struct {
 	question jobs.Early
 	asked    time.Time
 	queued   map[string]bool // keys of the pieces that were queued or found finished
-	sheet    string          // digest of the names and
-	settled  int64           // output frame of the newest plan
+	plan     jobs.Early      // the question that the newest plan answers and
+	settled  int64           // the output frame that was settled for it
+	planned  int64           // output frame up to which its chunks were queued
 }
 
 // earlyCalls are those that this process plans: others are told of none of them.
@@ -136,7 +137,7 @@ func (w *Worker) planEarly(ctx context.Context, e jobs.Early, call *earlyCall) e
 	}
 	defer j.closeSegments()
 	settled := settledFrames(j.history)
-	if e.Sheet.SHA256 == call.sheet && settled < call.settled+worthPlanning {
+	if e == call.plan && settled < call.settled+worthPlanning {
 		return errNotEarly
 	}
 	newest := settled
@@ -154,7 +155,11 @@ func (w *Worker) planEarly(ctx context.Context, e jobs.Early, call *earlyCall) e
 		measured := max(0, j.settled/pieceSamples*pieceSamples)
 		settled = min(settled, (measured-int64(deciding.Seconds()*ffmpeg.SampleRate))*render.Rate/ffmpeg.SampleRate)
 	}
-	orders, err := w.ordersUntil(j, settled)
+	known := int64(0)
+	if e == call.plan {
+		known = call.planned
+	}
+	orders, err := w.ordersUntil(j, known, settled)
 	if err != nil {
 		return err
 	}
@@ -167,7 +172,7 @@ func (w *Worker) planEarly(ctx context.Context, e jobs.Early, call *earlyCall) e
 		}
 		call.queued[o.key] = true
 	}
-	call.sheet, call.settled = e.Sheet.SHA256, newest
+	call.plan, call.settled, call.planned = e, newest, settled
 	return nil
 }
 

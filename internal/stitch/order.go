@@ -31,7 +31,7 @@ func (o *order) isSound() bool { return o.chunk < 0 }
 func (w *Worker) orders(j *job) ([]*order, error) {
 	voices := j.voices()
 	all := j.voiceOrders(voices)
-	pictures, err := w.pictureOrders(j, math.MaxInt64)
+	pictures, err := w.pictureOrders(j, 0, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
@@ -90,10 +90,11 @@ func (j *job) weight(c render.Chunk) int64 {
 	return c.Frames * (whole*source + pixels) / (whole * source)
 }
 
-// ordersUntil turns what of the plan ends before an output frame into recipes: chunks in the order of the archive, and
-// pieces of the sound as far as the gains of those who are heard in them are settled.
-func (w *Worker) ordersUntil(j *job, end int64) ([]*order, error) {
-	all, err := w.pictureOrders(j, end)
+// ordersUntil turns what of the plan is decided by an output frame into recipes: chunks in the order of the archive but for
+// those that were decided by another one, and pieces of the sound as far as the gains of those who are heard in them are
+// settled.
+func (w *Worker) ordersUntil(j *job, before, end int64) ([]*order, error) {
+	all, err := w.pictureOrders(j, before, end)
 	if err != nil {
 		return nil, err
 	}
@@ -106,13 +107,17 @@ func (w *Worker) ordersUntil(j *job, end int64) ([]*order, error) {
 	return all, nameAll(all)
 }
 
-// pictureOrders are the orders of the chunks that are decided before an output frame, in the order of the archive.
-func (w *Worker) pictureOrders(j *job, end int64) ([]*order, error) {
+// pictureOrders are the orders of the chunks that are decided after one output frame and by another, in the order of the
+// archive.
+func (w *Worker) pictureOrders(j *job, before, end int64) ([]*order, error) {
 	var all []*order
 	over := newOverlays(w.painter, j.plan, j.sheet.Language)
 	for i, c := range j.plan.Chunks() {
 		if c.Known > end {
 			break
+		}
+		if c.Known <= before {
+			continue
 		}
 		o, err := j.pictureOrder(over, i, c)
 		if err != nil {

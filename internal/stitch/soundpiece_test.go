@@ -213,7 +213,7 @@ func TestAPieceOfTheSoundPlannedDuringTheCallIsTheOneAfterwards(t *testing.T) {
 	if err := worker.prepare(t.Context(), j); err != nil {
 		t.Fatal(err)
 	}
-	early, err := worker.ordersUntil(j, settled)
+	early, err := worker.ordersUntil(j, 0, settled)
 	j.closeSegments()
 	if err != nil {
 		t.Fatal(err)
