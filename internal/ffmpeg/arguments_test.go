@@ -67,12 +67,18 @@ func TestArguments(t *testing.T) {
 		c.Stamp = &Stamp{File: "stamp.png", X: 10, Y: 10, Begun: 21}
 		return c
 	}
+	framed := filled
+	framed.Window = &Place{X: 642, Y: 182, Width: 636, Height: 356}
+	named := composition(a, framed)
+	named.OverlayX, named.OverlayY = 2, 480
+	named.Names = []Place{{X: 10, Y: 492, Width: 170, Height: 36}, {X: 650, Y: 492, Width: 90, Height: 36}}
 	tests := []struct {
 		name string
 		make func() (Command, error)
 	}{
 		{"compose_two", func() (Command, error) { return Compose(composition(a, b)) }},
 		{"compose_cards_only", func() (Command, error) { return Compose(composition()) }},
+		{"compose_named", func() (Command, error) { return Compose(named) }},
 		{"compose_late", func() (Command, error) { return Compose(composition(late, b)) }},
 		{"compose_filled", func() (Command, error) { return Compose(clock(composition(a, filled))) }},
 		{"decode", func() (Command, error) { return DecodeVoice("v0.ogg") }},
@@ -143,5 +149,25 @@ func TestMetadataKeepsTitlesAsTheyAre(t *testing.T) {
 	want := ";FFMETADATA1\ntitle=a\\=b\\;c\\#d\\\\e\\\nf\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1500\nEND=2000\ntitle=[CHAPTER]\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestATileIsCutToItsWindow(t *testing.T) {
+	tests := []struct {
+		name           string
+		window         *Place
+		place, visible Place
+	}{
+		{"no window leaves all of it", nil, Place{0, 180, 640, 360}, Place{0, 180, 640, 360}},
+		{"its edges are cut off", &Place{2, 182, 636, 356}, Place{0, 180, 640, 360}, Place{2, 182, 636, 356}},
+		{"a narrow one loses what is above and below", &Place{2, 182, 636, 356}, Place{218, 180, 202, 360}, Place{218, 182, 202, 356}},
+		{"one that nothing would be left of stays whole", &Place{2, 182, 636, 356}, Place{0, 180, 2, 2}, Place{0, 180, 2, 2}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := (Tile{Window: test.window}).Seen(test.place); got != test.visible {
+				t.Errorf("got %v, want %v", got, test.visible)
+			}
+		})
 	}
 }

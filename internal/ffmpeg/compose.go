@@ -2,6 +2,7 @@ package ffmpeg
 
 import (
 	"fmt"
+	"image"
 	"strings"
 	"time"
 
@@ -14,13 +15,17 @@ type Composition struct {
 	Rate          int    // frames per second
 	Background    uint32 // 0xRRGGBB
 	Tiles         []Tile
-	Overlay       string // PNG file with transparency, drawn over everything
-	OverlayX      int    `json:",omitempty"` // where its upper left corner lies, even
-	OverlayY      int    `json:",omitempty"`
-	Stamp         *Stamp `json:",omitempty"`
-	Frames        int64  // exactly
-	Encoder       Encoder
-	Out           string // MPEG-TS: the container whose pieces join without moving a frame
+	// Overlay is a PNG file with transparency. It is drawn once on the background, on which the tiles are laid, and once
+	// more over the tiles, but there only where Names says that it holds anything: what lies over a moving picture has to
+	// be drawn for every frame.
+	Overlay  string
+	OverlayX int     `json:",omitempty"` // where its upper left corner lies, even
+	OverlayY int     `json:",omitempty"`
+	Names    []Place `json:",omitempty"` // within the overlay
+	Stamp    *Stamp  `json:",omitempty"`
+	Frames   int64   // exactly
+	Encoder  Encoder
+	Out      string // MPEG-TS: the container whose pieces join without moving a frame
 }
 
 // Tile is one moving picture on the canvas. Its file begins with a keyframe at pts 0, which is shown from the first
@@ -38,12 +43,28 @@ type Tile struct {
 	Late bool
 	// Fill is where a blurred and darkened copy of the picture lies below it; nil: nowhere.
 	Fill *Place `json:",omitempty"`
+	// Window is what is seen of the tile and its copy: the rest is cut off, which costs nothing. nil: all of them.
+	Window *Place `json:",omitempty"`
 }
 
 // Place is a rectangle on the canvas. All numbers are even.
 type Place struct {
 	X, Y, Width, Height int
 }
+
+// Seen is the part of a place on the canvas that is not cut off: all of it where nothing would be left.
+func (t Tile) Seen(p Place) Place {
+	if t.Window == nil {
+		return p
+	}
+	seen := p.rect().Intersect(t.Window.rect())
+	if seen.Empty() {
+		return p
+	}
+	return Place{X: seen.Min.X, Y: seen.Min.Y, Width: seen.Dx(), Height: seen.Dy()}
+}
+
+func (p Place) rect() image.Rectangle { return image.Rect(p.X, p.Y, p.X+p.Width, p.Y+p.Height) }
 
 // Stamp is small pictures that lie over all else, each for a second.
 type Stamp struct {
@@ -100,15 +121,11 @@ func Compose(c Composition) (Command, error) {
 	}, nil
 }
 
-// picture is the graph, which a Watch can look at. The background is an input of xstack that covers the whole canvas: it keeps the frame rate when
-// the tiles have ended, and every tile lies on top of it at its own place.
+// picture is the graph, which a Watch can look at. Below all lies a still picture, the first input of xstack: it covers the
+// canvas and keeps the frame rate when the tiles have ended, and every tile lies on top of it at its own place.
 func (c Composition) picture() *ffgo.Stream {
-	// The background ends soon after the composition: without an end, a tile that never shows a frame would make
-	// ffmpeg wait for ever.
-	seconds := c.Frames/int64(c.Rate) + 2
-	source := fmt.Sprintf("color=c=0x%06x:s=%dx%d:r=%d:d=%d", c.Background, c.Width, c.Height, c.Rate, seconds)
-	base := ffgo.Input(source, input("lavfi", "rawvideo,wrapped_avframe")).Video().Filter("format", ffgo.Args{"yuv420p"})
-	stacked, layout := []*ffgo.Stream{base}, []string{"0_0"}
+	under, names := c.still()
+	stacked, layout := []*ffgo.Stream{under}, []string{"0_0"}
 	var late []placed
 	for _, t := range c.Tiles {
 		for _, p := range c.tile(t) {
@@ -119,22 +136,43 @@ func (c Composition) picture() *ffgo.Stream {
 			stacked, layout = append(stacked, p.stream), append(layout, fmt.Sprintf("%d_%d", p.x, p.y))
 		}
 	}
-	out := base
+	out := under
 	if len(stacked) > 1 {
 		out = ffgo.Filter(stacked, "xstack", ffgo.Args{"inputs=" + itoa(len(stacked)), "layout=" + strings.Join(layout, "|")})
 	}
-	for _, p := range late {
+	for _, p := range append(late, names...) {
 		out = ffgo.Filter([]*ffgo.Stream{out, p.stream}, "overlay", ffgo.Args{itoa(p.x), itoa(p.y), "format=yuv420"})
 	}
 	if len(c.Tiles) > 0 {
-		out = out.Filter("split", nil) // see watchedAside
+		// Where the picture is watched, see watchedAside: behind all that is drawn into frames, because what two branches
+		// hold would have to be copied first, and before the clock, which never stands still.
+		out = out.Filter("split", nil)
 	}
-	overlay := ffgo.Input(file(c.Overlay), input("png_pipe", "png")).Video()
-	out = ffgo.Filter([]*ffgo.Stream{out, overlay}, "overlay", ffgo.Args{itoa(c.OverlayX), itoa(c.OverlayY), "format=yuv420"})
 	if s := c.Stamp; s != nil {
 		out = ffgo.Filter([]*ffgo.Stream{out, c.stamp()}, "overlay", ffgo.Args{itoa(s.X), itoa(s.Y), "format=yuv420"})
 	}
 	return out.Filter("format", ffgo.Args{"yuv420p"})
+}
+
+// still is what lies under the tiles, drawn once and shown again and again, and what lies over them.
+func (c Composition) still() (under *ffgo.Stream, names []placed) {
+	source := fmt.Sprintf("color=c=0x%06x:s=%dx%d:r=%d:d=0.001", c.Background, c.Width, c.Height, c.Rate) // one frame
+	under = ffgo.Input(source, input("lavfi", "rawvideo,wrapped_avframe")).Video().Filter("format", ffgo.Args{"yuv420p"})
+	overlay := ffgo.Input(file(c.Overlay), input("png_pipe", "png")).Video()
+	if len(c.Names) > 0 {
+		parts := overlay.Split()
+		overlay = parts.Get("0")
+		for i, n := range c.Names {
+			part := parts.Get(itoa(i+1)).Filter("crop", ffgo.Args{itoa(n.Width), itoa(n.Height), itoa(n.X - c.OverlayX), itoa(n.Y - c.OverlayY)})
+			names = append(names, placed{part, n.X, n.Y})
+		}
+	}
+	under = ffgo.Filter([]*ffgo.Stream{under, overlay}, "overlay", ffgo.Args{itoa(c.OverlayX), itoa(c.OverlayY), "format=yuv420"})
+	// It ends soon after the composition: without an end, a tile that never shows a frame would make ffmpeg wait for ever.
+	again := c.Frames + 2*int64(c.Rate)
+	under = under.Filter("tpad", ffgo.Args{fmt.Sprintf("stop=%d", again), "stop_mode=clone"})
+	// Some versions show the first copy at the time of its original: of two at one time fps takes one.
+	return under.Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)}), names
 }
 
 // stamp shows its pictures for a second each, counted in frames, the first one for so much less as it was begun.
@@ -160,12 +198,22 @@ func (c Composition) tile(t Tile) []placed {
 	if f := t.Fill; f != nil {
 		both := s.Split()
 		s = both.Get("0")
-		all = append(all, placed{blurred(both.Get("1"), f.Width, f.Height), f.X, f.Y})
+		all = append(all, t.cut(blurred(both.Get("1"), f.Width, f.Height), *f))
 	}
 	if t.Scale {
 		s = s.Filter("scale", ffgo.Args{itoa(t.Width), itoa(t.Height), "flags=" + scaleFlags})
 	}
-	return append(all, placed{s.Filter("setsar", ffgo.Args{"1"}).Filter("format", ffgo.Args{"yuv420p"}), t.X, t.Y})
+	s = s.Filter("setsar", ffgo.Args{"1"}).Filter("format", ffgo.Args{"yuv420p"})
+	return append(all, t.cut(s, Place{X: t.X, Y: t.Y, Width: t.Width, Height: t.Height}))
+}
+
+// cut places a picture and cuts off what is not to be seen of it.
+func (t Tile) cut(s *ffgo.Stream, at Place) placed {
+	seen := t.Seen(at)
+	if seen != at {
+		s = s.Filter("crop", ffgo.Args{itoa(seen.Width), itoa(seen.Height), itoa(seen.X - at.X), itoa(seen.Y - at.Y)})
+	}
+	return placed{s, seen.X, seen.Y}
 }
 
 // blurred fills a place with the middle of a picture, blurred and darkened. All of that is done to a thumbnail, which

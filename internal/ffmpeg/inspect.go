@@ -31,12 +31,12 @@ type Watch struct {
 	line          []byte
 }
 
-// stillness and blackness are what is watched for: a mean difference of a thousandth for two seconds, and 98 of 100 points
-// nearly black for half a second.
+// stillness and blackness are what is watched for: a mean difference of a thousandth for two seconds, and 95 of 100 points
+// nearly black for half a second; the others are left to names.
 const (
 	stillness = 0.001
 	stillFor  = 2
-	blackness = "d=0.5:pix_th=0.05"
+	blackness = "d=0.5:pix_th=0.05:picture_black_ratio_th=0.95"
 )
 
 // watchEvery is how many frames go by for each one that is watched, and watchSmaller by how much smaller it is than the
@@ -54,14 +54,14 @@ func watchedAside(args []string) error {
 	if graph == 0 || strings.Count(args[graph], aside) != 1 {
 		return errors.New("no place to watch the picture")
 	}
-	args[graph] = strings.Replace(args[graph], aside, "split=2[watch]", 1) + fmt.Sprintf(
+	args[graph] = strings.Replace(args[graph], aside, "]split=2[watch][", 1) + fmt.Sprintf(
 		";[watch]framestep=%d,scale=iw/%d:ih/%d:flags=neighbor+bitexact,freezedetect=n=%s:d=%d,blackdetect=%s,nullsink",
 		watchEvery, watchSmaller, watchSmaller, noise(stillness), stillFor, blackness)
 	return nil
 }
 
 // aside stands in the graph where watchedAside makes its branch.
-const aside = "split=1"
+const aside = "]split=1["
 
 func noise(still float64) string { return strconv.FormatFloat(min(1, still), 'f', 6, 64) }
 

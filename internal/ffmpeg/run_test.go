@@ -139,9 +139,10 @@ func TestComposeDrawsEveryTileInItsPlace(t *testing.T) {
 	writeTile(t, filepath.Join(dir, "t0.ivf"), source(t, 30, "640x360", "red"), 60)
 	writeTile(t, filepath.Join(dir, "t1.ivf"), source(t, 1, "90x160", "blue"), 60) // one frame is enough
 	c := composition(
-		Tile{File: "t0.ivf", Codec: "vp8", Y: 180, Width: 640, Height: 360},
+		Tile{File: "t0.ivf", Codec: "vp8", Width: 640, Height: 360, Window: &Place{20, 20, 600, 320}},
 		Tile{File: "t1.ivf", Codec: "vp8", X: 858, Y: 180, Width: 202, Height: 360, Scale: true},
 	)
+	c.Names = []Place{{20, 20, 40, 30}} // of what the overlay holds in 0,0 to 100,50
 	c.Frames = 60
 	cmd, err := Compose(c)
 	if err != nil {
@@ -170,9 +171,12 @@ func TestComposeDrawsEveryTileInItsPlace(t *testing.T) {
 			x, y int
 			c    color.RGBA
 		}{
-			{"the first tile", 320, 360, red},
+			{"the first tile", 320, 180, red},
 			{"the second tile", 960, 360, blue},
-			{"the overlay", 50, 25, white},
+			{"the overlay over the first tile", 40, 30, white},
+			{"the overlay below the first tile", 80, 30, red},
+			{"the overlay beside what is cut off", 10, 10, white},
+			{"what is cut off", 630, 180, back},
 			{"beside the second tile", 750, 360, back},
 			{"below the tiles", 640, 650, back},
 		} {

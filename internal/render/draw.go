@@ -17,18 +17,18 @@ var (
 	plateColor  = color.RGBA{0, 0, 0, 0xa0} // behind a name on a picture
 )
 
-// border is how far a card stays away from the edge of its cell, and half the line between two pictures.
+// border is how far pictures and cards stay away from the edge of their cell, and half the line between two of them.
 const border = 2
 
-// Draw is the picture that lies over all of s: names, cards, lines between the tiles. It is transparent where the
-// pictures are to be seen.
+// Draw is the picture that lies over all of s: names and cards. It is transparent where the pictures and what is between
+// them are to be seen.
 func (p *Painter) Draw(s Scene) *image.RGBA {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	img := image.NewRGBA(image.Rect(0, 0, Width, Height))
 	for _, t := range s.Tiles {
 		if t.Picture != nil {
-			p.frame(img, t, s)
+			p.title(img, t, s)
 		} else {
 			p.card(img, t)
 		}
@@ -63,17 +63,9 @@ func textSize(cell int) int { return min(max(cell/16, 17), 32) }
 // smallest is the height of the smallest name: what does not fit then is cut short.
 const smallest = 13
 
-// frame draws the line around a picture and the name in its lower left corner. The name of a screen stands below it where
-// nothing else does: what is shown there is to be read.
-func (p *Painter) frame(img *image.RGBA, t Tile, s Scene) {
-	for _, edge := range []image.Rectangle{
-		{t.Cell.Min, image.Pt(t.Cell.Max.X, t.Cell.Min.Y+border)},
-		{image.Pt(t.Cell.Min.X, t.Cell.Max.Y-border), t.Cell.Max},
-		{t.Cell.Min, image.Pt(t.Cell.Min.X+border, t.Cell.Max.Y)},
-		{image.Pt(t.Cell.Max.X-border, t.Cell.Min.Y), t.Cell.Max},
-	} {
-		fill(img, edge, canvasColor)
-	}
+// title writes a name into the lower left corner of a picture. The name of a screen stands below it where nothing else
+// does: what is shown there is to be read.
+func (p *Painter) title(img *image.RGBA, t Tile, s Scene) {
 	size := textSize(t.Cell.Dy())
 	pad := size / 2
 	l := p.setWithin(t.Name, size, t.Cell.Dx()-4*pad)

@@ -147,8 +147,13 @@ func (p *Plan) Compose(c Chunk, ways []Way) ffmpeg.Composition {
 		Width: Width, Height: Height, Rate: Rate, Background: Background, Frames: c.Frames,
 		Overlay: OverlayFile, Encoder: p.Profile.Encoder, Out: ChunkFile,
 	}
-	for i, pic := range p.Scenes[c.Scene].Pictures() {
-		if ways[i] == Omit {
+	i := -1
+	for _, t := range p.Scenes[c.Scene].Tiles {
+		pic := t.Picture
+		if pic == nil {
+			continue
+		}
+		if i++; ways[i] == Omit {
 			continue
 		}
 		out.Tiles = append(out.Tiles, ffmpeg.Tile{
@@ -156,7 +161,7 @@ func (p *Plan) Compose(c Chunk, ways []Way) ffmpeg.Composition {
 			X: pic.Rect.Min.X, Y: pic.Rect.Min.Y, Width: pic.Rect.Dx(), Height: pic.Rect.Dy(),
 			Scale: pic.Rect.Dx() != pic.Width || pic.Rect.Dy() != pic.Height,
 			Late:  ways[i] == Late,
-			Fill:  place(pic.Fill),
+			Fill:  place(pic.Fill), Window: place(t.Cell.Inset(border)),
 		})
 	}
 	return out

@@ -166,7 +166,9 @@ func (j *job) pictureOrder(over *overlays, number int, c render.Chunk) (*order, 
 	if work.Overlay, err = over.of(c.Scene, ways); err != nil {
 		return nil, err
 	}
-	work.Composition = work.Overlay.over(j.plan.Compose(c, ways))
+	if work.Composition, err = work.Overlay.over(j.plan.Compose(c, ways)); err != nil {
+		return nil, err
+	}
 	if err := over.stamp(work, c); err != nil {
 		return nil, err
 	}
@@ -226,7 +228,10 @@ func (j *job) without(over *overlays, o *order) (*order, error) {
 	}
 	bare := *o
 	bare.shown = nil
-	work := &pictureWork{Composition: card.over(j.plan.Compose(o.at, ways)), Overlay: card}
+	work := &pictureWork{Overlay: card}
+	if work.Composition, err = card.over(j.plan.Compose(o.at, ways)); err != nil {
+		return nil, err
+	}
 	if err := over.stamp(work, o.at); err != nil {
 		return nil, err
 	}

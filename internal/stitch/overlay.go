@@ -102,10 +102,14 @@ func drawn(img *image.RGBA) (drawing, error) {
 	return drawing{PNG: b.Bytes(), Pixels: hex.EncodeToString(sum.Sum(nil))}, nil
 }
 
-// layer packs that part of a canvas where something is drawn: laying nothing over a picture takes as long as laying
-// something over it.
+// layer packs that part of a canvas where something is drawn, with a margin: colours have half as many points as a picture,
+// and each of them is mixed from its neighbours, so that without it the edges would be others.
 func layer(canvas *image.RGBA) (drawing, error) {
-	box := drawnOn(canvas)
+	const margin = 8
+	box := image.Rect(0, 0, 2, 2)
+	if drawn := drawnOn(canvas, canvas.Rect); !drawn.Empty() {
+		box = evenly(drawn.Inset(-margin)).Intersect(canvas.Rect)
+	}
 	part := image.NewRGBA(box)
 	draw.Draw(part, box, canvas, box.Min, draw.Src)
 	d, err := drawn(part)
@@ -113,15 +117,14 @@ func layer(canvas *image.RGBA) (drawing, error) {
 	return d, err
 }
 
-// drawnOn is where a canvas is not transparent, with a margin: colours have half as many points as a picture, and each of
-// them is mixed from its neighbours, so that without it the edges would be others. Its numbers are even.
-func drawnOn(canvas *image.RGBA) image.Rectangle {
-	const margin = 8
+// drawnOn is where a canvas is not transparent within a rectangle.
+func drawnOn(canvas *image.RGBA, within image.Rectangle) image.Rectangle {
 	var box image.Rectangle
-	nothing := make([]byte, canvas.Stride)
-	for y := canvas.Rect.Min.Y; y < canvas.Rect.Max.Y; y++ {
-		row := canvas.Pix[canvas.PixOffset(0, y):canvas.PixOffset(canvas.Rect.Max.X, y)]
-		if bytes.Equal(row, nothing[:len(row)]) {
+	within = within.Intersect(canvas.Rect)
+	nothing := make([]byte, 4*within.Dx())
+	for y := within.Min.Y; y < within.Max.Y; y++ {
+		row := canvas.Pix[canvas.PixOffset(within.Min.X, y):][:len(nothing)]
+		if bytes.Equal(row, nothing) {
 			continue
 		}
 		first := 0
@@ -132,15 +135,14 @@ func drawnOn(canvas *image.RGBA) image.Rectangle {
 		for row[last+3] == 0 {
 			last -= 4
 		}
-		box = box.Union(image.Rect(first/4, y, last/4+1, y+1))
+		box = box.Union(image.Rect(within.Min.X+first/4, y, within.Min.X+last/4+1, y+1))
 	}
-	if box.Empty() {
-		return image.Rect(0, 0, 2, 2)
-	}
-	box = box.Inset(-margin)
-	box.Min = image.Pt(box.Min.X&^1, box.Min.Y&^1)
-	box.Max = image.Pt((box.Max.X+1)&^1, (box.Max.Y+1)&^1)
-	return box.Intersect(canvas.Rect)
+	return box
+}
+
+// evenly is the smallest rectangle around r whose numbers are even.
+func evenly(r image.Rectangle) image.Rectangle {
+	return image.Rect(r.Min.X&^1, r.Min.Y&^1, (r.Max.X+1)&^1, (r.Max.Y+1)&^1)
 }
 
 // overlay is the overlay of a chunk with the cards of the tiles that are omitted.
@@ -167,8 +169,26 @@ func (p *pictureWork) overlay(ways []render.Way) (drawing, error) {
 	return layer(whole)
 }
 
-// over is a composition over all of which the drawing lies.
-func (d drawing) over(c ffmpeg.Composition) ffmpeg.Composition {
-	c.OverlayX, c.OverlayY = d.At.X, d.At.Y
-	return c
+// over is a composition with the drawing in it. Names are found by their pixels: whatever of the drawing would lie under a
+// tile lies over it as well.
+func (d drawing) over(c ffmpeg.Composition) (ffmpeg.Composition, error) {
+	img, err := png.Decode(bytes.NewReader(d.PNG))
+	if err != nil {
+		return c, fmt.Errorf("read overlay: %w", err)
+	}
+	c.OverlayX, c.OverlayY, c.Names = d.At.X, d.At.Y, nil
+	canvas := image.NewRGBA(image.Rectangle{d.At, d.At.Add(img.Bounds().Size())})
+	draw.Draw(canvas, canvas.Rect, img, img.Bounds().Min, draw.Src)
+	for _, t := range c.Tiles {
+		at := ffmpeg.Place{X: t.X, Y: t.Y, Width: t.Width, Height: t.Height}
+		if t.Fill != nil {
+			at = *t.Fill // the tile lies in it
+		}
+		seen := t.Seen(at)
+		under := image.Rect(seen.X, seen.Y, seen.X+seen.Width, seen.Y+seen.Height)
+		if box := evenly(drawnOn(canvas, under)).Intersect(under); !box.Empty() {
+			c.Names = append(c.Names, ffmpeg.Place{X: box.Min.X, Y: box.Min.Y, Width: box.Dx(), Height: box.Dy()})
+		}
+	}
+	return c, nil
 }

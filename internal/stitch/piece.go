@@ -267,7 +267,11 @@ func (w *Worker) compose(ctx context.Context, dir string, p *pictureWork, ways [
 			return ffmpeg.Result{}, err
 		}
 	}
-	cmd, err := ffmpeg.Compose(overlay.over(p.as(ways)))
+	composition, err := overlay.over(p.as(ways))
+	if err != nil {
+		return ffmpeg.Result{}, err
+	}
+	cmd, err := ffmpeg.Compose(composition)
 	if err != nil {
 		return ffmpeg.Result{}, err
 	}
