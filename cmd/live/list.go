@@ -23,6 +23,7 @@ type listCmd struct {
 	State   string `help:"scheduled, open, ended, completed or archived."`
 	Problem string `help:"any, no, or a code such as gap (docs/read-model.md)."`
 	Consent string `help:"given, refused, withdrawn or none."`
+	Held    string `help:"true, false, or release_requested: holds that forbid to delete it."`
 	From    string `help:"Held at or after this time (RFC 3339)."`
 	To      string `help:"Held before this time (RFC 3339)."`
 	Limit   int    `default:"50" help:"At most so many; 0: all."`
@@ -41,7 +42,7 @@ func (c *listCmd) Run(ctx context.Context) error {
 func (c *listCmd) print(ctx context.Context, server *rest, w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if !c.JSON {
-		fmt.Fprintln(t, "HELD (UTC)\tSTATE\tLENGTH\tTITLE\tPEOPLE\tPROBLEMS\tID")
+		fmt.Fprintln(t, "HELD (UTC)\tSTATE\tLENGTH\tTITLE\tPEOPLE\tPROBLEMS\tHOLDS\tID")
 	}
 	asked := c.filter()
 	for left := c.Limit; ; {
@@ -73,7 +74,7 @@ func (c *listCmd) print(ctx context.Context, server *rest, w io.Writer) error {
 func (c *listCmd) filter() url.Values {
 	asked := url.Values{}
 	for name, value := range map[string]string{
-		"query": c.Query, "person": c.Person, "state": c.State, "problem": c.Problem, "consent": c.Consent, "from": c.From, "to": c.To,
+		"query": c.Query, "person": c.Person, "state": c.State, "problem": c.Problem, "consent": c.Consent, "held": c.Held, "from": c.From, "to": c.To,
 	} {
 		if value != "" {
 			asked.Set(name, value)
@@ -103,7 +104,7 @@ func (c *listCmd) row(w io.Writer, raw json.RawMessage) error {
 	if problems == "" {
 		problems = "-"
 	}
-	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.heldAt().UTC().Format("2006-01-02 15:04"), one.State, length, visible(one.Title),
-		strings.Join(people, ", "), problems, one.ID)
+	_, err := fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.heldAt().UTC().Format("2006-01-02 15:04"), one.State, length, visible(one.Title),
+		strings.Join(people, ", "), problems, orDash(one.holds()), one.ID)
 	return err
 }

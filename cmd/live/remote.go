@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -127,6 +128,8 @@ type remoteConsultation struct {
 	Awaited      int        `json:"awaitedSegments"`
 	Missing      int        `json:"missingSegments"`
 	Problems     []string   `json:"problems"`
+	Holds        int        `json:"holds"`
+	ReleaseAsked *time.Time `json:"releaseRequestedAt"`
 	Participants []struct {
 		ID       string     `json:"id"`
 		Name     string     `json:"name"`
@@ -136,6 +139,58 @@ type remoteConsultation struct {
 		Consent  string     `json:"consent"`
 	} `json:"participants"`
 	Archive *remoteArchive `json:"archive"`
+}
+
+// holds says how many are in force, nothing for none.
+func (c remoteConsultation) holds() string {
+	switch {
+	case c.Holds == 0:
+		return ""
+	case c.ReleaseAsked != nil:
+		return fmt.Sprintf("%d, release requested", c.Holds)
+	default:
+		return strconv.Itoa(c.Holds)
+	}
+}
+
+// remoteHold is one hold of a consultation.
+type remoteHold struct {
+	ID        string   `json:"id"`
+	Reason    string   `json:"reason"`
+	Reference string   `json:"reference"`
+	Placed    holdStep `json:"placed"`
+	Release   *struct {
+		Requested holdStep  `json:"requested"`
+		ExpiresAt time.Time `json:"expiresAt"`
+	} `json:"release"`
+	Released *holdStep `json:"released"`
+}
+
+type holdStep struct {
+	At   time.Time `json:"at"`
+	Role string    `json:"role"`
+	Name string    `json:"name"`
+}
+
+// by says who did something and when.
+func (s holdStep) by() string {
+	who := s.Role
+	if s.Name != "" {
+		who = visible(s.Name)
+	}
+	return moment(&s.At) + " by " + who
+}
+
+// state says whether the hold is in force.
+func (h remoteHold) state(now time.Time) string {
+	switch {
+	case h.Released != nil:
+		return "released " + h.Released.by()
+	case h.Release != nil && now.Before(h.Release.ExpiresAt):
+		return "in force, release requested " + h.Release.Requested.by()
+	default:
+		return "in force"
+	}
 }
 
 type remoteArchive struct {

@@ -36,6 +36,12 @@ func (c *showCmd) print(ctx context.Context, server *rest, w io.Writer) error {
 	if err := server.get(ctx, consultationPath(c.ID)+"/archives", &archives); err != nil {
 		return err
 	}
+	var held struct {
+		Holds []remoteHold `json:"holds"`
+	}
+	if err := server.get(ctx, consultationPath(c.ID)+"/holds", &held); err != nil {
+		return err
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "%s\n\n", visible(one.Title))
 	line := func(name, value string) {
@@ -54,6 +60,7 @@ func (c *showCmd) print(ctx context.Context, server *rest, w io.Writer) error {
 		line("length", clock(time.Duration(*one.DurationMS)*time.Millisecond))
 	}
 	line("problems", strings.Join(one.Problems, ", "))
+	line("holds", one.holds())
 	if one.ExpectedMS > 0 {
 		line("tracks", fmt.Sprintf("%s expected, %s recorded, %s gaps", clock(time.Duration(one.ExpectedMS)*time.Millisecond),
 			clock(time.Duration(one.RecordedMS)*time.Millisecond), clock(time.Duration(one.ExpectedMS-one.RecordedMS)*time.Millisecond)))
@@ -75,6 +82,12 @@ func (c *showCmd) print(ctx context.Context, server *rest, w io.Writer) error {
 			state += fmt.Sprintf(" (%.0f %%)", a.Progress*100)
 		}
 		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", a.Version, state, clock(time.Duration(a.DurationMS)*time.Millisecond), size(a.Bytes), a.Profile)
+	}
+	if len(held.Holds) > 0 {
+		fmt.Fprintln(t, "\nHOLD\tCASE\tPLACED (UTC)\tSTATE\tID")
+	}
+	for _, h := range held.Holds {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", h.Reason, orDash(visible(h.Reference)), h.Placed.by(), h.state(time.Now()), h.ID)
 	}
 	return t.Flush()
 }

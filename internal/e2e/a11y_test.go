@@ -74,6 +74,7 @@ func TestThePagesAreForEverybody(t *testing.T) {
 		{"axe finds nothing on the pages of staff", axeOnPagesOfStaff},
 		{"staff need no pointer", staffWithoutAPointer},
 		{"a guest needs no pointer", guestWithoutAPointer},
+		{"two officers and a hold need no pointer", holdWithoutAPointer},
 		{"Firefox plays and seeks", firefoxWatches},
 		{"paper holds every event and the digest of them", paperHoldsEveryEvent},
 		{"the state at any moment is the fold of the events", stateIsTheFold},
@@ -212,8 +213,10 @@ func axeOnPagesOfStaff(t *testing.T, s *scene) {
 	tab.WaitFor("how to get in", `!!document.querySelector('[data-testid=signin]')`)
 	i.inspect("sign in")
 	tab.Navigate(s.URL + "/consultations#token=" + s.Command("token", "--role", "compliance"))
+	s.service.call("POST", "/consultations/"+s.held.ID+"/holds", map[string]string{"reason": "litigation", "reference": markup}, 201, new(any))
 	tab.WaitText("Knee")
 	tab.WaitText(s.held.Title)
+	tab.WaitFor("what is held is marked, without being asked for", `!!document.querySelector('[data-testid=held]')`)
 	i.inspect("list")
 	tab.Evaluate(`(() => {
 		const search = document.querySelector('label.search input');
@@ -232,7 +235,11 @@ func axeOnPagesOfStaff(t *testing.T, s *scene) {
 	tab.WaitFor("the receipt among the accesses", `!!document.querySelector('[data-testid=accesses]')`)
 	tab.Evaluate(`document.querySelectorAll('details').forEach((d) => { d.open = true; })`, nil)
 	tab.WaitFor("the lanes as a table", `!!document.querySelector('[data-testid=lanes-table] td')`)
+	tab.WaitFor("the hold", `document.querySelector('[data-testid=hold]')?.innerText.includes('<img')`)
 	i.inspect("consultation")
+	tab.Click("Place a hold")
+	tab.WaitFor("the dialog", `!!document.querySelector('dialog[open] [name=reference]')`)
+	i.inspect("placing a hold")
 	tab.WaitText(s.held.Title)
 	tab.Navigate(s.URL + "/consultations/" + s.running.ID)
 	tab.WaitFor("the lanes", `Number(document.querySelector('.plot')?.ariaValueMax) >= 0`)

@@ -33,6 +33,13 @@ func TestTheCommandLineOfStaff(t *testing.T) {
 	if out := p.Command("show", knee.ID); !strings.Contains(out, "Boris Iwanow") || !strings.Contains(out, "patient") {
 		t.Errorf("live show:\n%s", out)
 	}
+	service.call("POST", "/consultations/"+knee.ID+"/holds", map[string]string{"reason": "complaint", "reference": "C-7\u200b\u202e 12"}, 201, new(any))
+	if out := p.Command("list", "--held", "true"); !strings.Contains(out, knee.ID) || strings.Contains(out, "Shoulder") {
+		t.Errorf("live list --held true:\n%s", out)
+	}
+	if out := p.Command("show", knee.ID); !strings.Contains(out, "complaint") || !strings.Contains(out, "C-7 12") || !strings.Contains(out, "in force") {
+		t.Errorf("live show of what is held:\n%s", out)
+	}
 	if out := p.Command("replay", knee.ID, "--type", "participant.,consultation.ended"); !strings.Contains(out, "Boris Iwanow") ||
 		strings.Count(out, "\n") != 2 {
 		t.Errorf("live replay:\n%s", out)

@@ -79,9 +79,16 @@ export function Holds({ detail, token }: { detail: Detail; token: () => string }
     }
     await read();
     busy.value = false;
-    if (done) summary.current?.focus(); // the button that was pressed may be gone
     return done;
   };
+  // The button that was pressed may be gone, and so is the dialog: as long as it is open, nothing else takes the focus.
+  const finished = useRef(false);
+  const asking = asked.value !== undefined;
+  useEffect(() => {
+    if (asking || !finished.current) return;
+    finished.current = false;
+    summary.current?.focus();
+  }, [asking]);
   const role = roleOf(token());
   const places = mayPlace.includes(role);
   const list = all.value;
@@ -109,7 +116,9 @@ export function Holds({ detail, token }: { detail: Detail; token: () => string }
                 problem.value = "";
                 asked.value = { kind, hold };
               }}
-              decline={() => void act((options) => api.declineRelease(detail.id, hold.id, options))}
+              decline={async () => {
+                if (await act((options) => api.declineRelease(detail.id, hold.id, options))) summary.current?.focus();
+              }}
             />
           ))}
         </ul>
@@ -141,6 +150,7 @@ export function Holds({ detail, token }: { detail: Detail; token: () => string }
             const question = asked.peek();
             if (!question) return;
             const done = await act((options) => carryOut(detail.id, question, reason, reference, options));
+            finished.current = done;
             if (done) asked.value = undefined;
           }}
         />
@@ -169,7 +179,7 @@ interface HoldItemProps {
   hold: api.HoldSummary;
   steps: ("release" | "approve" | "decline")[];
   ask(kind: "release" | "approve"): void;
-  decline(): void;
+  decline(): unknown;
 }
 
 function HoldItem({ hold, steps, ask, decline }: HoldItemProps) {
