@@ -96,6 +96,37 @@ func TestPlacesAreTrue(t *testing.T) {
 	}
 }
 
+// TestFourHoursStayTrue: clocks that go wrong all the time are as well known in the last quarter of an hour as in the first.
+func TestFourHoursStayTrue(t *testing.T) {
+	const hours = 4 * 3600
+	s := newScript(t)
+	s.begin("required")
+	who := s.invite("patient")
+	s.consent(-1, who)
+	conn := s.join(0, who, "patient")
+	a, v := s.audio(who, conn, 1), s.video(who, conn, 1)
+	a.ppm, v.ppm, a.jitter, v.jitter = 80, -60, 8*time.Millisecond, 8*time.Millisecond
+	a.whole(1, hours)
+	v.whole(1, hours)
+	s.leave(hours+1, who, conn, "left")
+	for _, tr := range s.build().Participants[0].Tracks {
+		worst := func(from, to int64) (off time.Duration) {
+			for _, c := range tr.Clips {
+				if start, _ := s.misplaced(c); from <= c.StartNS && c.StartNS < to {
+					off = max(off, start.Abs())
+				}
+			}
+			return off
+		}
+		const quarter = int64(15 * time.Minute)
+		first, last := worst(0, quarter), worst(hours*int64(time.Second)-quarter, math.MaxInt64)
+		t.Logf("%s: off by up to %v in the first quarter of an hour, %v in the last", tr.Kind, first, last)
+		if last == 0 || last > first+time.Millisecond || last > 8*time.Millisecond {
+			t.Errorf("%s: off by up to %v in the first quarter of an hour, %v in the last", tr.Kind, first, last)
+		}
+	}
+}
+
 // TestSoundAndPictureShareTheDelay: what the network hides from us must not part a voice from its lips.
 func TestSoundAndPictureShareTheDelay(t *testing.T) {
 	s := newScript(t)
