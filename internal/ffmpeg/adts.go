@@ -52,3 +52,12 @@ func SplitADTS(b []byte) ([][]byte, error) {
 	}
 	return all, nil
 }
+
+// BodyADTS is a packet of SplitADTS without its header, as MP4 files have it.
+func BodyADTS(packet []byte) []byte {
+	const header, checksum = 7, 2
+	if packet[1]&1 == 0 {
+		return packet[min(len(packet), header+checksum):]
+	}
+	return packet[header:]
+}

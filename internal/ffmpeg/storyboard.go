@@ -8,41 +8,41 @@ import (
 	ffgo "github.com/u2takey/ffmpeg-go"
 )
 
-// Storyboard is a sheet of small pictures of a finished file, row by row, one every Every from its start.
+// Storyboard is small pictures of keyframes.
 type Storyboard struct {
-	File          string // MP4
-	Length        time.Duration
-	Every         time.Duration
-	Width, Height int // of one picture, even
-	Columns       int
-	Out           string // JPEG
+	Count         int64 // keyframes
+	Width, Height int   // of a small picture, even
 }
 
-// Count is how many pictures are on it.
-func (s Storyboard) Count() int {
-	return max(1, int((s.Length+s.Every-1)/s.Every))
-}
+// Bytes is how large one small picture is.
+func (s Storyboard) Bytes() int { return s.Width * s.Height * 3 / 2 }
 
-// Command decodes the keyframes, all of them and nothing else, so that a file that does not decode is found out too.
+// Command decodes keyframes, which it reads from stdin as a stream of H.264 (annex B) that holds nothing else, and writes
+// each one small to stdout: the planes of 4:2:0 in full range, BT.601, one picture behind the other, as JPEG has them. It
+// leaves the loop filter out, which nobody sees in a small picture, and which finds no damage.
 func (s Storyboard) Command() (Command, error) {
-	if s.Every <= 0 || s.Columns <= 0 {
+	if s.Count <= 0 {
 		return Command{}, fmt.Errorf("storyboard: %w", errNothing)
 	}
-	rows := (s.Count() + s.Columns - 1) / s.Columns
 	args, err := arguments(1, func() *ffgo.Stream {
-		in := ffgo.Input(file(s.File), ffgo.KwArgs{
-			"f": "mp4", "format_whitelist": "mp4,mov,mov,mp4,m4a,3gp,3g2,mj2", "protocol_whitelist": "file",
-			"codec_whitelist": "h264", "skip_frame": "nokey", "threads": 1,
-		}).Video().
-			Filter("scale", ffgo.Args{itoa(s.Width), itoa(s.Height), "flags=" + scaleFlags}).
-			// The last picture goes on until the sheet is full: a single one would be dropped, because nothing says how long it lasts.
-			Filter("tpad", ffgo.Args{"stop=-1", "stop_mode=clone"}).
-			Filter("fps", ffgo.Args{"fps=" + strconv.FormatFloat(1/s.Every.Seconds(), 'f', -1, 64), "start_time=0"}).
-			Filter("tile", ffgo.Args{itoa(s.Columns) + "x" + itoa(rows)})
-		return ffgo.Output([]*ffgo.Stream{in}, file(s.Out), bitexact(ffgo.KwArgs{"f": "image2", "update": 1, "frames:v": 1, "c:v": "mjpeg", "q:v": 5, "threads": 1}))
+		in := input("h264", "h264")
+		in["protocol_whitelist"] = "pipe"
+		in["skip_loop_filter"] = "all"
+		pictures := ffgo.Input("pipe:0", in).Video().
+			Filter("scale", ffgo.Args{itoa(s.Width), itoa(s.Height), "out_range=full", "flags=" + scaleFlags}).
+			Filter("format", ffgo.Args{"yuv420p"}).
+			// Keyframes alone have no times that mean anything: each of them is one picture.
+			Filter("settb", ffgo.Args{"1/25"}).
+			Filter("setpts", ffgo.Args{"N"})
+		return ffgo.Output([]*ffgo.Stream{pictures}, "pipe:1", bitexact(ffgo.KwArgs{
+			"f": "rawvideo", "pix_fmt": "yuv420p", "r": 25, "frames:v": strconv.FormatInt(s.Count, 10), "threads": 1,
+		}))
 	})
 	if err != nil {
 		return Command{}, fmt.Errorf("storyboard: %w", err)
 	}
-	return Command{Step: "storyboard", Args: append([]string{"-v", "warning"}, args...), Limit: time.Minute + s.Length}, nil
+	return Command{
+		Step: "storyboard", Args: append([]string{"-v", "warning"}, args...), Frames: s.Count,
+		Limit: time.Minute + time.Duration(s.Count)*slowest*time.Second/10,
+	}, nil
 }

@@ -35,7 +35,7 @@ const (
 // is in it.
 const lengthTolerance = 50 * time.Millisecond
 
-// mux puts pieces, sound and chapters together, without encoding anything again, and checks what came of it.
+// mux puts pieces, sound and chapters together, without encoding anything again.
 func (w *Worker) mux(ctx context.Context, j *job) error {
 	if err := j.joinSound(); err != nil {
 		return err
@@ -59,33 +59,8 @@ func (w *Worker) mux(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.deps.FFmpeg.Run(ctx, j.dir, cmd, ffmpeg.Pipes{}); err != nil {
-		return err
-	}
-	info, err := w.deps.FFmpeg.Probe(ctx, j.dir, ArchiveFile, "mp4")
-	if err != nil {
-		return err
-	}
-	if err := j.check(info); err != nil {
-		return &failure{CodeRenderFailed, err}
-	}
-	return nil
-}
-
-// check holds the finished file against the plan. That ffmpeg is content means nothing.
-func (j *job) check(info ffmpeg.Info) error {
-	want := j.plan.Duration()
-	if d := (info.Duration - want).Abs(); d > lengthTolerance {
-		return fmt.Errorf("the archive lasts %s instead of %s", info.Duration, want)
-	}
-	audio, video := info.Audio(), info.Video()
-	if audio == nil || (audio.Duration-want).Abs() > lengthTolerance {
-		return fmt.Errorf("the sound is %+v instead of %s", audio, want)
-	}
-	if j.plan.Profile.Video && (video == nil || video.Packets != j.plan.Frames) {
-		return fmt.Errorf("the picture is %+v instead of %d frames", video, j.plan.Frames)
-	}
-	return nil
+	_, err = w.deps.FFmpeg.Run(ctx, j.dir, cmd, ffmpeg.Pipes{})
+	return err
 }
 
 // media are the names of the archive's files that lie in the folder of the job.
@@ -100,7 +75,7 @@ func (j *job) media() []string {
 	return all
 }
 
-// hasThumbnails says whether there is a sheet of thumbnails: the keyframes of the finished file, where they were decoded.
+// hasThumbnails says whether there is a sheet of thumbnails: the keyframes, where they were decoded.
 func (j *job) hasThumbnails() bool {
 	return j.plan.Profile.Video && !slices.Contains(j.result.unverified, checkOfKeyframes)
 }

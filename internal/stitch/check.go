@@ -5,18 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
 	"consilium/internal/render"
 )
 
-// A stitcher does not believe its tool. Frames are counted; while a chunk is drawn it is watched for stretches in which
-// nothing moves or all is black, and each of them has to be explained by the frames that were to be shown, or by the
-// sources, looked at alone; the finished sound is listened to and held against what was mixed; the finished file must
-// show every frame at its time.
+// A stitcher does not believe its tool. While a chunk is drawn it is watched for stretches in which nothing moves or all is
+// black, and each of them has to be explained by the frames that were to be shown, or by the sources, looked at alone; when it
+// is drawn its frames are counted and its keyframes decoded; each piece of the sound is listened to and held against what
+// was mixed; the finished file must show every frame at its time, and hold nothing but what the pieces hold.
 
 // watch is what was seen while a chunk was drawn.
 type watch struct {
@@ -93,7 +96,6 @@ func (w *Worker) watchAlone(ctx context.Context, dir string, p *pictureWork, i i
 // archive says of itself that it was not verified.
 const (
 	checkOfSound     = "sound"     // decoding, level and loudness of the sound, or of a voice
-	checkOfTimes     = "times"     // every frame at its time
 	checkOfKeyframes = "keyframes" // every keyframe decodes; they are the thumbnails too
 )
 
@@ -113,13 +115,9 @@ var errNotListened = errors.New("not verified")
 
 // checkSound counts what the encoder wrote, and listens to it. mixed is the mean that was mixed, in dB.
 func (w *Worker) checkSound(ctx context.Context, dir string, samples int64, mixed float64) (ffmpeg.Hearing, error) {
-	info, err := w.deps.FFmpeg.Probe(ctx, dir, encodedFile, "mp4")
-	if err != nil {
+	want := media.RTPDuration(samples, ffmpeg.SampleRate)
+	if err := checkLength(filepath.Join(dir, encodedFile), want); err != nil {
 		return ffmpeg.Hearing{}, err
-	}
-	want := time.Duration(samples) * time.Second / ffmpeg.SampleRate
-	if a := info.Audio(); a == nil || (a.Duration-want).Abs() > lengthTolerance {
-		return ffmpeg.Hearing{}, &failure{CodeRenderFailed, fmt.Errorf("the sound is %+v instead of %s", a, want)}
 	}
 	h, err := w.deps.FFmpeg.Listen(ctx, dir, encodedFile, want)
 	if notMade(ctx, err) {
@@ -135,6 +133,23 @@ func (w *Worker) checkSound(ctx context.Context, dir string, samples int64, mixe
 		return h, &failure{CodeRenderFailed, fmt.Errorf("the sound has a mean of %.1f dB, mixed were %.1f dB", h.Mean, mixed)}
 	}
 	return h, nil
+}
+
+// checkLength says whether a file holds sound of that length. Its error is a *failure where it does not.
+func checkLength(path string, want time.Duration) error {
+	in, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	index, err := readIndex(in)
+	if err != nil {
+		return err
+	}
+	if a := index.Audio(); a == nil || (a.Length-want).Abs() > lengthTolerance {
+		return &failure{CodeRenderFailed, fmt.Errorf("the sound is %s instead of %s", aboutTrack(a), want)}
+	}
+	return nil
 }
 
 const (
@@ -153,56 +168,20 @@ func decibels(squares float64, count int64) float64 {
 // timeTolerance is by how much a frame of the finished file may be off: MP4 counts in ticks of 1/90000 s and less.
 const timeTolerance = time.Millisecond
 
-// checkTimes holds the moments of all pictures of the finished file against the plan.
-func (j *job) checkTimes(times []time.Duration) error {
-	if int64(len(times)) != j.plan.Frames {
-		return fmt.Errorf("the file shows %d frames instead of %d", len(times), j.plan.Frames)
-	}
-	slices.Sort(times)
-	for i, at := range times {
-		if want := time.Duration(render.TimeOfFrame(int64(i))); (at - want).Abs() > timeTolerance {
-			return fmt.Errorf("frame %d is shown at %s instead of %s", i, at, want)
-		}
-	}
-	return nil
-}
-
-// inspect looks at the finished file: every frame at its time, every keyframe decodable. On the way it makes the
-// storyboard.
+// inspect holds the finished file against the plan and its pieces, and puts the thumbnails on their sheet.
 func (w *Worker) inspect(ctx context.Context, j *job) error {
-	if !j.plan.Profile.Video {
-		return nil
-	}
 	free, err := w.busy(ctx)
 	if err != nil {
 		return err
 	}
 	defer free()
-	times, err := w.deps.FFmpeg.Times(ctx, j.dir, ArchiveFile)
-	switch {
-	case notMade(ctx, err):
-		j.unverified(checkOfTimes, err)
-	case err != nil:
-		return err
-	default:
-		if err := j.checkTimes(times); err != nil {
-			return &failure{CodeRenderFailed, err}
-		}
-	}
-	cmd, err := j.storyboard().Command()
-	if err != nil {
+	if err := j.checkJoined(ctx); err != nil || !j.plan.Profile.Video {
 		return err
 	}
-	res, err := w.deps.FFmpeg.Run(ctx, j.dir, cmd, ffmpeg.Pipes{})
-	switch {
-	case notMade(ctx, err):
-		j.unverified(checkOfKeyframes, err)
-	case err != nil:
+	if err := w.see(ctx, j); err != nil || !j.hasThumbnails() {
 		return err
-	case res.DecodeErrors > 0:
-		return &failure{CodeRenderFailed, errors.New("the finished file does not decode")}
 	}
-	return nil
+	return j.writeThumbnails()
 }
 
 // unverified notes a check that was not made.

@@ -31,6 +31,7 @@ type made struct {
 	Key          string    `json:"key"` // of the recipe
 	SHA256       string    `json:"sha256"`
 	Bytes        int64     `json:"bytes"`
+	Picture      *encoded  `json:"picture,omitempty"`    // of a chunk: what is in it
 	DecodeErrors int       `json:"decodeErrors"`         // frames of the sources that could not be decoded
 	Omitted      []int     `json:"omitted,omitempty"`    // tiles that gave no picture, by number
 	Damaged      []int     `json:"damaged,omitempty"`    // tiles of which not every frame decodes, by number
@@ -43,11 +44,14 @@ type made struct {
 	Peaks        []byte    `json:"peaks,omitempty"`      // of the sound: greatest sample of each tenth of a second, 255 is full scale
 }
 
+// chunkExtension is that of the media of a chunk of the picture.
+const chunkExtension = ".ts"
+
 // extension is that of the media of a piece; empty when it has none.
 func (r *recipe) extension() string {
 	switch {
 	case r.Sound == nil:
-		return ".ts"
+		return chunkExtension
 	case r.Sound.Measure:
 		return "" // there are none
 	case r.Sound.Part != nil:
@@ -89,6 +93,9 @@ func (w *Worker) piece(ctx context.Context, r *recipe, key string, progress func
 	return m, err
 }
 
+// maxMade bounds what says what a piece is, in bytes. With small pictures of the keyframes of half a minute it has 100 kB.
+const maxMade = 8 << 20
+
 // finished looks a piece up.
 func (w *Worker) finished(ctx context.Context, key, extension string) (made, bool, error) {
 	in, err := w.deps.Blobs.Get(ctx, pieceKey(key, ".json"))
@@ -100,7 +107,7 @@ func (w *Worker) finished(ctx context.Context, key, extension string) (made, boo
 	}
 	defer in.Close()
 	var m made
-	if err := json.NewDecoder(io.LimitReader(in, 1<<20)).Decode(&m); err != nil || m.Key != key {
+	if err := json.NewDecoder(io.LimitReader(in, maxMade)).Decode(&m); err != nil || m.Key != key || extension == chunkExtension && m.Picture == nil {
 		return made{}, false, nil // written by nobody who knew what this is: it is made again
 	}
 	if extension == "" {
@@ -208,12 +215,12 @@ func (w *Worker) makePicture(ctx context.Context, dir string, p *pictureWork, fi
 	if err != nil {
 		return made{}, err
 	}
-	info, err := w.deps.FFmpeg.Probe(ctx, dir, render.ChunkFile, "mpegts")
+	picture, unseen, err := w.look(ctx, dir, filepath.Join(dir, render.ChunkFile), p.Composition.Frames)
 	if err != nil {
 		return made{}, err
 	}
-	if v := info.Video(); v == nil || v.Packets != p.Composition.Frames {
-		return made{}, &failure{CodeRenderFailed, fmt.Errorf("the chunk holds %+v instead of %d frames", info.Streams, p.Composition.Frames)}
+	if unseen != nil {
+		w.logger.Warn("the keyframes of a chunk were not decoded", "error", unseen)
 	}
 	sum, err := w.explained(ctx, dir, p, ways, seen)
 	if err != nil {
@@ -222,7 +229,7 @@ func (w *Worker) makePicture(ctx context.Context, dir string, p *pictureWork, fi
 	if length := time.Duration(p.Composition.Frames) * time.Second / render.Rate; length >= 2*time.Second && !slices.ContainsFunc(ways, isDrawn) {
 		sum.frozen = length // cards do not move
 	}
-	m := made{DecodeErrors: res.DecodeErrors, FrozenMS: sum.frozen.Milliseconds(), BlackMS: sum.black.Milliseconds()}
+	m := made{Picture: picture, DecodeErrors: res.DecodeErrors, FrozenMS: sum.frozen.Milliseconds(), BlackMS: sum.black.Milliseconds()}
 	for i, way := range ways {
 		if way == render.Omit {
 			m.Omitted = append(m.Omitted, i)

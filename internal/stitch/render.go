@@ -25,6 +25,8 @@ import (
 type result struct {
 	mu           sync.Mutex  // guards what follows while pieces are made
 	chunks       []Piece     // in the order of the archive
+	pictures     []encoded   // what is in them, of the keyframes only what was not decoded
+	thumbnails   []candidate // in the order of the archive
 	sound        Piece       // all of it, from what it was joined
 	sounds       []soundDone // its pieces, in the order of the archive
 	failures     []PieceFailure
@@ -48,6 +50,7 @@ func chunkFile(i int) string { return fmt.Sprintf("c%04d.ts", i) }
 // render sees to it that all chunks and the sound are there, the longest first, and brings them into the job's folder.
 func (w *Worker) render(ctx context.Context, j *job) error {
 	j.result.chunks = make([]Piece, len(j.plan.Chunks()))
+	j.result.pictures = make([]encoded, len(j.result.chunks))
 	j.result.sounds = make([]soundDone, (j.plan.Samples()+pieceSamples-1)/pieceSamples)
 	if w.deps.Queue != nil {
 		return w.together(ctx, j)
@@ -224,7 +227,11 @@ func (j *job) account(o *order, m made) {
 	} else if o.isSound() {
 		r.sounds[o.part] = soundDone{Piece{m.Key, m.SHA256}, m}
 	} else {
-		r.chunks[o.chunk] = Piece{m.Key, m.SHA256}
+		r.chunks[o.chunk], r.pictures[o.chunk] = Piece{m.Key, m.SHA256}, *m.Picture
+		r.offer(j.storyboard(), o.at, m.Picture.Keyframes)
+		if m.Picture.seen() {
+			r.pictures[o.chunk].Keyframes = nil
+		}
 	}
 	r.decodeErrors += int64(m.DecodeErrors)
 	r.frozenMS += m.FrozenMS
