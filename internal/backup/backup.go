@@ -91,11 +91,15 @@ func (m *maker) make(ctx context.Context) (Manifest, error) {
 	if err != nil {
 		return Manifest{}, err
 	}
+	staff, err := m.copyStaff(ctx)
+	if err != nil {
+		return Manifest{}, err
+	}
 	webhooks, err := m.copyWebhooks(ctx, info.Last)
 	if err != nil {
 		return Manifest{}, err
 	}
-	made.Files = append(made.Files, names, webhooks)
+	made.Files = append(made.Files, names, staff, webhooks)
 	index, missing, err := m.copyBlobs(ctx)
 	if err != nil {
 		return Manifest{}, err
@@ -134,7 +138,7 @@ func (m *maker) open() error {
 		}
 		for _, e := range entries {
 			switch e.Name() {
-			case logFolder, blobFolder, namesFile, webhooksFile, indexFile, secretFile: // of a back-up that was interrupted
+			case logFolder, blobFolder, namesFile, staffFile, webhooksFile, indexFile, secretFile: // of a back-up that was interrupted
 			default:
 				return fmt.Errorf("the folder holds %s, which is no part of a back-up: name an empty folder", filepath.Join(m.dir, e.Name()))
 			}

@@ -282,6 +282,52 @@ func TestReceiversComeBackPaused(t *testing.T) {
 	}
 }
 
+// Whoever was somebody before is the same one afterwards: otherwise one person could do what takes two.
+func TestStaffAndCasesComeBack(t *testing.T) {
+	from, into := newHouse(t), newHouse(t)
+	id, _, _ := from.furnish()
+	ann, err := from.Directory.Actor(t.Context(), "mis", "ann", "compliance", "Ann Ö.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold := events.NewID()
+	if err := from.Directory.PutHold(t.Context(), id, hold, "Az 7 O 12/26"); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "backup")
+	if _, err := backup.Make(t.Context(), from.Stores, dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	// Somebody has looked at the empty installation already.
+	if _, err := into.Directory.Actor(t.Context(), "mis", "ann", "compliance", ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Restore(t.Context(), dir, into.Stores, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*house{from, into} {
+		if got, err := h.Directory.Actor(t.Context(), "mis", "ann", "compliance", ""); err != nil || got != ann {
+			t.Errorf("ann is %s, was %s, %v", got, ann, err)
+		}
+	}
+	wantStaff, err := from.Directory.AllStaff(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantCases, err := from.Directory.AllCases(t.Context())
+	if err != nil || len(wantCases) != 1 || wantCases[0].Hold != hold {
+		t.Fatalf("%v %v", wantCases, err)
+	}
+	staff, err := into.Directory.AllStaff(t.Context())
+	if diff := cmp.Diff(wantStaff, staff, cmpopts.IgnoreFields(directory.Staff{}, "CreatedAt")); diff != "" || err != nil {
+		t.Errorf("%v; staff:\n%s", err, diff)
+	}
+	cases, err := into.Directory.AllCases(t.Context())
+	if diff := cmp.Diff(wantCases, cases, cmpopts.EquateApproxTime(0)); diff != "" || err != nil {
+		t.Errorf("%v; cases:\n%s", err, diff)
+	}
+}
+
 func TestTheNextBackUpTakesWhatIsNew(t *testing.T) {
 	from := newHouse(t)
 	id, stored, _ := from.furnish()

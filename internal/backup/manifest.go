@@ -18,6 +18,7 @@ const (
 	logFolder    = "log"          // entries of the log, some thousand a file
 	blobFolder   = "blobs"        // a file a blob, under its key
 	namesFile    = "names.ndjson" // an entry of the directory a line
+	staffFile    = "staff.ndjson" // an actor of events, or the case of a hold, a line
 	webhooksFile = "webhooks.ndjson"
 	indexFile    = "blobs.ndjson" // key, length and digest of a blob a line
 	secretFile   = "api-secret"

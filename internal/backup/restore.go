@@ -83,6 +83,9 @@ func (r *restorer) restore(ctx context.Context) (err error) {
 	if err := r.copyNames(ctx); err != nil {
 		return err
 	}
+	if err := r.copyStaff(ctx); err != nil {
+		return err
+	}
 	if err := r.copyWebhooks(ctx); err != nil {
 		return err
 	}

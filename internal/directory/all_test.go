@@ -1,6 +1,8 @@
 package directory_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,5 +36,40 @@ func TestAllGivesEverything(t *testing.T) {
 	}
 	for range other.All(t.Context()) {
 		break // a reader may have enough
+	}
+}
+
+func TestCasesOfHolds(t *testing.T) {
+	d, _ := open(t)
+	hold := events.NewID()
+	for _, tt := range []struct {
+		name, consultation, hold, reference string
+		want                                []string
+		bad                                 bool
+	}{
+		{name: "none", consultation: visit, hold: hold},
+		{name: "as it was typed, cleaned", consultation: visit, hold: hold, reference: " Az\t7\u202e ", want: []string{"Az 7"}},
+		{name: "another one replaces it", consultation: visit, hold: hold, reference: "Az 8", want: []string{"Az 8"}},
+		{name: "too long", consultation: visit, hold: hold, reference: strings.Repeat("ä", directory.MaxText+1), want: []string{"Az 8"}, bad: true},
+		{name: "a hold that is no id", consultation: visit, hold: "1", reference: "x", want: []string{"Az 8"}, bad: true},
+		{name: "a consultation that is no id", consultation: "1", hold: hold, reference: "x", want: []string{"Az 8"}, bad: true},
+		{name: "nothing takes it away", consultation: visit, hold: hold},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := d.PutHold(t.Context(), tt.consultation, tt.hold, tt.reference); errors.Is(err, directory.ErrInvalid) != tt.bad || (err != nil) != tt.bad {
+				t.Fatal(err)
+			}
+			all, err := d.AllCases(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, c := range all {
+				got = append(got, c.Reference)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("cases (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -16,6 +16,7 @@ var Announced = []events.Type{
 	events.TypeConsentGiven, events.TypeConsentRefused, events.TypeConsentWithdrawn, events.TypeConnectionTimedOut,
 	events.TypeRecordingPaused, events.TypeRecordingResumed, events.TypeArchiveRequested, events.TypeArchiveRendered,
 	events.TypeArchiveFailed, events.TypeAccessOpened, events.TypeExportMade,
+	events.TypeHoldPlaced, events.TypeHoldReleased,
 }
 
 // wanted says whether an endpoint that has chosen these types is told of an event of type t.
@@ -69,6 +70,10 @@ func body(e events.Stored) ([]byte, error) {
 	case events.RecordingPaused:
 		m.Data.Reason = v.Reason
 	case events.RecordingResumed:
+		m.Data.Reason = v.Reason
+	case events.HoldPlaced:
+		m.Data.Reason = v.Reason
+	case events.HoldReleased:
 		m.Data.Reason = v.Reason
 	case events.ConnectionTimedOut:
 		m.Data.Code = v.Code

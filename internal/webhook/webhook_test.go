@@ -162,6 +162,8 @@ func TestMessagesSayNoMoreThanTheyMust(t *testing.T) {
 		events.ArchiveRendered{Version: 1, Key: "SECRET", SHA256: "SECRET"},
 		events.ArchiveFailed{Version: 1, Code: "FFMPEG-MISSING", Detail: &events.Blob{Key: "SECRET"}},
 		events.ExportMade{Kind: "SECRET", SHA256: "SECRET"},
+		events.HoldPlaced{Hold: "SECRET", Reason: events.HoldAudit, By: "SECRET"},
+		events.HoldReleased{Hold: "SECRET", Reason: events.ReleaseMistake, By: "SECRET"},
 	} {
 		raw, next, err := events.Seal(id, at, events.NewDraft("/live/SECRET", time.Unix(1, 0), e))
 		if err != nil {
