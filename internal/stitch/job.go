@@ -32,6 +32,7 @@ type job struct {
 	logger       *slog.Logger
 	early        bool  // planned while the call goes on: not an archive, and nothing of it is told
 	settled      int64 // then the sample of the archive before which no sound changes any more
+	shared       bool  // its pieces are made by all stitchers, not by this one alone
 
 	dir        string
 	timeline   *timeline.Timeline
@@ -176,6 +177,7 @@ func (w *Worker) make(ctx context.Context, j *job, deliver func(context.Context,
 		return fmt.Errorf("open work folder: %w", err)
 	}
 	defer os.RemoveAll(j.dir) // what stays behind goes with the folder of the process
+	j.shared = w.deps.Queue != nil
 	stopTelling := w.tellWhile(ctx, j)
 	defer stopTelling()
 
@@ -258,7 +260,7 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 		return &failure{CodeRenderFailed, err}
 	}
 	speaker := j.plan.Layout == render.Speaker && j.plan.Profile.Video
-	if w.deps.Queue == nil || j.early || speaker || j.request.Voices { // else while others draw: see together
+	if !j.shared || speaker || j.request.Voices { // else while others draw: see together
 		if err = w.findGains(ctx, j, j.voices()); err != nil {
 			return err
 		}

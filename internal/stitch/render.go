@@ -52,7 +52,7 @@ func (w *Worker) render(ctx context.Context, j *job) error {
 	j.result.chunks = make([]Piece, len(j.plan.Chunks()))
 	j.result.pictures = make([]encoded, len(j.result.chunks))
 	j.result.sounds = make([]soundDone, (j.plan.Samples()+pieceSamples-1)/pieceSamples)
-	if w.deps.Queue != nil {
+	if j.shared {
 		return w.together(ctx, j)
 	}
 	orders, err := w.orders(j)
