@@ -27,7 +27,7 @@ type cli struct {
 
 // Tool says which ffmpeg is used.
 type Tool struct {
-	FFmpeg string `name:"ffmpeg" env:"CONSILIUM_FFMPEG" type:"path" help:"The ffmpeg program; ffprobe is looked for beside it. Empty: found in PATH."`
+	FFmpeg string `name:"ffmpeg" env:"CONSILIUM_FFMPEG" type:"path" help:"The ffmpeg program. Empty: found in PATH."`
 }
 
 func main() {

@@ -86,6 +86,7 @@ func TestArguments(t *testing.T) {
 		{"mux", func() (Command, error) {
 			return Mux(Parts{Pieces: "pieces.txt", Audio: "audio.m4a", Chapters: "chapters.txt", Out: "archive.mp4", Length: time.Minute})
 		}},
+		{"storyboard", func() (Command, error) { return Storyboard{Count: 15, Width: 160, Height: 90}.Command() }},
 		{"mux_audio_only", func() (Command, error) {
 			return Mux(Parts{Audio: "audio.m4a", Chapters: "chapters.txt", Out: "archive.mp4", Length: time.Minute})
 		}},

@@ -53,7 +53,7 @@ func (o *owner) own(path string) error {
 // enter finds ffmpeg and the strictest cage that this machine allows: containers and hardened kernels may forbid
 // namespaces.
 func (t *Tool) enter(ctx context.Context) (*cage, error) {
-	path, err := t.find("ffmpeg")
+	path, err := t.find()
 	if err != nil {
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func lookupOwner(string) (*owner, error) { return nil, nil }
 func (o *owner) own(string) error { return nil }
 
 func (t *Tool) enter(ctx context.Context) (*cage, error) {
-	path, err := t.find("ffmpeg")
+	path, err := t.find()
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,7 @@
 // Package ffmpeg is the only place that knows ffmpeg: how its arguments are written, how it is run and how what it says
 // is read.
 //
-// In come a Command (made by Compose, DecodeVoice, EncodeAudio, Mux, Inspect) and a folder; out come files in that
+// In come a Command (made by Compose, DecodeVoice, EncodeAudio, Mux, Storyboard) and a folder; out come files in that
 // folder, a Result, or a RunError with what the tool wrote. Every process runs in a process group of its own, without
 // network, as an unprivileged user when we are root, with whitelists for formats and codecs, a time limit, and nothing but
 // relative file names. The package never decides what a picture shows and never sees a name of a person: text reaches
@@ -9,6 +9,7 @@
 package ffmpeg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// ErrMissing says that ffmpeg or ffprobe is not installed. Its text names the command that installs them.
+// ErrMissing says that ffmpeg is not installed. Its text names the command that installs it.
 var ErrMissing = errors.New("ffmpeg is not installed: run ./task setup (or apt-get install ffmpeg), then try again")
 
 // ErrNoSpace says that the tool could not write because the disk is full.
@@ -34,7 +35,7 @@ var ErrTimeLimit = errors.New("time limit passed")
 
 // Config tells where ffmpeg is. The zero Config looks in PATH.
 type Config struct {
-	Path       string                // CONSILIUM_FFMPEG: the program itself; ffprobe is looked for beside it, then in PATH
+	Path       string                // CONSILIUM_FFMPEG: the program itself
 	User       string                // whom it runs as when we are root; default "nobody"
 	Nice       int                   // added to the niceness of the process, 0 to 19; default 10
 	Registerer prometheus.Registerer // nil: not registered
@@ -66,11 +67,11 @@ func New(cfg Config, logger *slog.Logger) (*Tool, error) {
 	}
 	t := &Tool{cfg: cfg, owner: o, logger: logger, runs: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "consilium_ffmpeg_run_seconds",
-		Help:    "How long a run of ffmpeg or ffprobe took, by step and result (ok, failed).",
+		Help:    "How long a run of ffmpeg took, by step and result (ok, failed).",
 		Buckets: prometheus.ExponentialBuckets(0.05, 3, 10),
 	}, []string{"step", "result"}), cpu: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "consilium_ffmpeg_cpu_seconds_total",
-		Help: "Processor time, user and system, of runs of ffmpeg and ffprobe that have ended, by step.",
+		Help: "Processor time, user and system, of runs of ffmpeg that have ended, by step.",
 	}, []string{"step"})}
 	if cfg.Registerer != nil {
 		if err := errors.Join(cfg.Registerer.Register(t.runs), cfg.Registerer.Register(t.cpu)); err != nil {
@@ -101,25 +102,16 @@ func (t *Tool) Version(ctx context.Context) (string, error) {
 	return c.version, nil
 }
 
-// find looks ffmpeg or ffprobe up.
-func (t *Tool) find(program string) (string, error) {
-	candidates := []string{program}
-	if t.cfg.Path != "" {
-		candidates = []string{filepath.Join(filepath.Dir(t.cfg.Path), program), program}
-		if program == "ffmpeg" {
-			candidates = []string{t.cfg.Path}
-		}
+// find looks ffmpeg up.
+func (t *Tool) find() (string, error) {
+	path, err := exec.LookPath(cmp.Or(t.cfg.Path, "ffmpeg"))
+	if err != nil {
+		return "", ErrMissing
 	}
-	for _, name := range candidates {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			continue
-		}
-		if path, err = filepath.Abs(path); err == nil {
-			return path, nil
-		}
+	if path, err = filepath.Abs(path); err != nil {
+		return "", fmt.Errorf("find ffmpeg: %w", err)
 	}
-	return "", ErrMissing
+	return path, nil
 }
 
 // versionTimeout bounds the first run of ffmpeg, which loads its libraries from a cold disk.

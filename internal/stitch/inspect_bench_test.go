@@ -98,8 +98,10 @@ func lookedAtByTools(dir string) error {
 	for _, args := range [][]string{
 		{"ffprobe", "-v", "error", "-f", "mp4", "-count_packets", "-show_entries", "stream=nb_read_packets", "-of", "csv", "-i", ArchiveFile},
 		{"ffprobe", "-v", "error", "-f", "mp4", "-select_streams", "v:0", "-show_entries", "packet=pts_time", "-of", "csv=p=0", "-i", ArchiveFile},
-		{"ffmpeg", "-v", "error", "-nostdin", "-skip_frame", "nokey", "-threads", "1", "-f", "mp4", "-i", ArchiveFile,
-			"-an", "-vf", "scale=160:90:flags=bilinear+accurate_rnd+full_chroma_int+bitexact", "-f", "null", "-"},
+		{
+			"ffmpeg", "-v", "error", "-nostdin", "-skip_frame", "nokey", "-threads", "1", "-f", "mp4", "-i", ArchiveFile,
+			"-an", "-vf", "scale=160:90:flags=bilinear+accurate_rnd+full_chroma_int+bitexact", "-f", "null", "-",
+		},
 	} {
 		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Dir = dir
