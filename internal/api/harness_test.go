@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -275,25 +276,34 @@ func (h *house) scheduled(title string) (id, doctor, patient string) {
 	return made.ID, made.Participants[0].ID, made.Participants[1].ID
 }
 
-// say appends events as the processes of the house do, and waits until lists show them.
+// say appends events as the processes of the house do, and waits until lists show them. The house may say something itself
+// meanwhile: what is open for a moment, it hosts.
 func (h *house) say(id, participant string, all ...events.Event) {
 	h.Helper()
-	at, err := h.log.Last(h.Context(), id)
-	if err != nil {
-		h.Fatal(err)
-	}
 	var drafts []events.Draft
 	for _, e := range all {
 		d := events.NewDraft("/live/test", h.now(), e)
 		d.Participant = participant
 		drafts = append(drafts, d)
 	}
-	if at, err = h.log.Append(h.Context(), id, at, drafts...); err != nil {
+	at, err := h.append(id, drafts)
+	for errors.Is(err, events.ErrConflict) {
+		at, err = h.append(id, drafts)
+	}
+	if err != nil {
 		h.Fatal(err)
 	}
 	if err := h.projector.WaitFor(h.Context(), at.Stream); err != nil {
 		h.Fatal(err)
 	}
+}
+
+func (h *house) append(id string, drafts []events.Draft) (events.Version, error) {
+	at, err := h.log.Last(h.Context(), id)
+	if err != nil {
+		return at, err
+	}
+	return h.log.Append(h.Context(), id, at, drafts...)
 }
 
 const videoBytes = "this is a video of thirty bytes"
