@@ -10,7 +10,7 @@ import (
 
 // outlet carries what a process writes to its standard output to a writer that may be slow. os/exec does so too, but calls
 // it a failure when the last bytes are not taken soon after the process has ended: whoever mixes many voices takes those of
-// one that is decoded already when its time comes.
+// one that is decoded already when its time comes. A file the process gets itself.
 type outlet struct {
 	read, write *os.File // nil without a writer
 	to          io.Writer
@@ -20,7 +20,11 @@ type outlet struct {
 // newOutlet gives cmd its standard output. started must be called when cmd was started, or failed to.
 func newOutlet(cmd *exec.Cmd, to io.Writer) (*outlet, error) {
 	o := &outlet{to: to, copied: make(chan error, 1)}
-	if to == nil {
+	if f, ok := to.(*os.File); ok {
+		cmd.Stdout = f // nothing is to be carried
+		o.to = nil
+	}
+	if o.to == nil {
 		o.copied <- nil
 		return o, nil
 	}

@@ -1,6 +1,10 @@
 package stitch
 
-import "math"
+import (
+	"math"
+
+	"consilium/internal/ffmpeg"
+)
 
 // Voices come from all kinds of microphones at all kinds of distances. Each is brought toward one loudness by one gain
 // for the whole archive, which is found in its first minute of speech: what is heard never pumps, and the gain of a voice
@@ -19,29 +23,53 @@ const (
 )
 
 // kWeighting is the filter of ITU-R BS.1770-4 for 48 kHz: a shelf for the head, then a high pass.
-var kWeighting = [2]biquad{
+var kWeighting = [...]biquad{
 	{b: [3]float64{1.53512485958697, -2.69169618940638, 1.19839281085285}, a: [2]float64{-1.69065929318241, 0.73248077421585}},
 	{b: [3]float64{1, -2, 1}, a: [2]float64{-1.99004745483398, 0.99007225036621}},
 }
 
-// biquad is a filter of second order with its memory.
+// biquad is a filter of second order with its memory (the second of the transposed direct forms).
 type biquad struct {
 	b      [3]float64
 	a      [2]float64 // a0 is 1
 	z0, z1 float64
 }
 
-func (f *biquad) next(x float64) float64 {
-	y := f.b[0]*x + f.z0
-	f.z0 = f.b[1]*x - f.a[0]*y + f.z1
-	f.z1 = f.b[2]*x - f.a[1]*y
-	return y
+// weighing is the filter of one channel.
+type weighing [len(kWeighting)]biquad
+
+// squares is the sum of the squares of samples, as loud as they seem.
+func (w *weighing) squares(samples []float32) (sum float64) {
+	head, pass := w[0], w[1]
+	for _, v := range samples {
+		x := float64(v)
+		y := head.b[0]*x + head.z0
+		head.z0 = head.b[1]*x - head.a[0]*y + head.z1
+		head.z1 = head.b[2]*x - head.a[1]*y
+		z := pass.b[0]*y + pass.z0
+		pass.z0 = pass.b[1]*y - pass.a[0]*z + pass.z1
+		pass.z1 = pass.b[2]*y - pass.a[1]*z
+		sum += z * z
+	}
+	w[0], w[1] = head.settled(), pass.settled()
+	return sum
+}
+
+// faded is what no sum of squares would notice. Numbers that fade further and further cost a processor much.
+const faded = 1e-30
+
+// settled is the filter without what has faded away.
+func (f biquad) settled() biquad {
+	if math.Abs(f.z0) < faded && math.Abs(f.z1) < faded {
+		f.z0, f.z1 = 0, 0
+	}
+	return f
 }
 
 // loudnessMeter weighs sound as it is heard (ITU-R BS.1770-4) and gives the mean square of each tenth of a second.
 type loudnessMeter struct {
-	filters [len(frame{})][2]biquad
-	squares float64   // of the current tenth of a second
+	filters [ffmpeg.Channels]weighing
+	sum     float64   // of the squares of the current tenth of a second
 	samples int       // in it
 	tenths  []float32 // mean squares
 }
@@ -54,29 +82,38 @@ func newLoudnessMeter() *loudnessMeter {
 	return m
 }
 
-// weigh gives the square of a sample, as loud as it seems, of all channels together.
-func (m *loudnessMeter) weigh(f frame) float64 {
+// weigh gives the sum of the squares of samples, as loud as they seem, of all channels together.
+func (m *loudnessMeter) weigh(b *block) float64 {
+	first := &m.filters[0]
+	if b.single && *first == m.filters[1] {
+		sum := first.squares(b.channels[0])
+		m.filters[1] = *first
+		return ffmpeg.Channels * sum
+	}
 	sum := 0.0
-	for c, v := range f {
-		y := m.filters[c][1].next(m.filters[c][0].next(float64(v)))
-		sum += y * y
+	for c := range m.filters {
+		sum += m.filters[c].squares(b.channel(c))
 	}
 	return sum
 }
 
-// add takes a sample in.
-func (m *loudnessMeter) add(f frame) {
-	m.squares += m.weigh(f)
-	if m.samples++; m.samples == mixBlock {
-		m.end()
+// add takes a block in.
+func (m *loudnessMeter) add(b *block) {
+	for from := 0; from < b.len(); {
+		to := min(b.len(), from+mixBlock-m.samples)
+		m.sum += m.weigh(b.part(from, to))
+		if m.samples += to - from; m.samples == mixBlock {
+			m.end()
+		}
+		from = to
 	}
 }
 
 // end ends a tenth of a second, which may be a shorter one at the end of the sound.
 func (m *loudnessMeter) end() {
 	if m.samples > 0 {
-		m.tenths = append(m.tenths, float32(m.squares/float64(m.samples)))
-		m.squares, m.samples = 0, 0
+		m.tenths = append(m.tenths, float32(m.sum/float64(m.samples)))
+		m.sum, m.samples = 0, 0
 	}
 }
 

@@ -19,28 +19,33 @@ func TestLoudnessOfKnownSounds(t *testing.T) {
 	tests := []struct {
 		name    string
 		seconds int
-		at      func(n int) frame
+		at      func(n int) (left, right float32)
 		want    float64 // LUFS; 0: nothing can be said
 		gain    float64
 	}{
-		{"a tone in both channels", 20, func(n int) frame { return frame{tone(-20, n), tone(-20, n)} }, -20, 4},
-		{"a tone in one channel", 20, func(n int) frame { return frame{tone(-20, n), 0} }, -23, 7},
-		{"pauses count for nothing", 20, func(n int) frame {
+		{"a tone in both channels", 20, func(n int) (left, right float32) { return tone(-20, n), tone(-20, n) }, -20, 4},
+		{"a tone in one channel", 20, func(n int) (left, right float32) { return tone(-20, n), 0 }, -23, 7},
+		{"pauses count for nothing", 20, func(n int) (left, right float32) {
 			if n/48000%2 == 1 {
-				return frame{}
+				return 0, 0
 			}
-			return frame{tone(-23, n), tone(-23, n)}
+			return tone(-23, n), tone(-23, n)
 		}, -23.5, 7.5},
-		{"a loud voice", 20, func(n int) frame { return frame{tone(-1, n), tone(-1, n)} }, -1, -12},
-		{"a quiet voice is lifted so far and no farther", 20, func(n int) frame { return frame{tone(-40, n), tone(-40, n)} }, -40, 15},
-		{"a quiet room is no voice", 20, func(n int) frame { return frame{tone(-60, n), tone(-60, n)} }, 0, 0},
-		{"a word is too little", 1, func(n int) frame { return frame{tone(-30, n), tone(-30, n)} }, 0, 0},
+		{"a loud voice", 20, func(n int) (left, right float32) { return tone(-1, n), tone(-1, n) }, -1, -12},
+		{"a quiet voice is lifted so far and no farther", 20, func(n int) (left, right float32) { return tone(-40, n), tone(-40, n) }, -40, 15},
+		{"a quiet room is no voice", 20, func(n int) (left, right float32) { return tone(-60, n), tone(-60, n) }, 0, 0},
+		{"a word is too little", 1, func(n int) (left, right float32) { return tone(-30, n), tone(-30, n) }, 0, 0},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			m := newLoudnessMeter()
-			for n := range test.seconds * 48000 {
-				m.add(test.at(n))
+			for n := 0; n < test.seconds*48000; n += mixBlock {
+				b := newBlock(mixBlock)
+				for i := range mixBlock {
+					b.channels[0][i], b.channels[1][i] = test.at(n + i)
+				}
+				b.single = slices.Equal(b.channels[0], b.channels[1])
+				m.add(b)
 			}
 			blocks := speechBlocks(m.tenths)
 			got, ok := 0.0, len(blocks) >= leastSpeech

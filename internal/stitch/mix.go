@@ -1,9 +1,8 @@
 package stitch
 
 import (
-	"bufio"
+	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -66,18 +66,21 @@ func (w *Worker) encode(ctx context.Context, dir string, s *soundWork, mix *mixe
 	if err != nil {
 		return err
 	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return fmt.Errorf("pipe for the sound: %w", err)
+	}
 	group, mixing := errgroup.WithContext(ctx)
-	read, write := io.Pipe()
 	group.Go(func() error {
+		defer read.Close() // the encoder has its own
 		_, err := w.deps.FFmpeg.Run(mixing, dir, cmd, ffmpeg.Pipes{Stdin: read})
-		_ = read.CloseWithError(errEncoderGone) // it never fails
 		return err
 	})
 	group.Go(func() error {
+		defer write.Close() // the end of the sound
 		err := mix.write(mixing, write, s.mixed())
-		_ = write.CloseWithError(err) // it never fails; nil is the end of the sound
-		if errors.Is(err, errEncoderGone) {
-			return nil // the encoder says why
+		if errors.Is(err, syscall.EPIPE) {
+			return nil // the encoder has ended, and says why
 		}
 		return err
 	})
@@ -109,9 +112,6 @@ func (s *soundWork) runs(files []io.ReaderAt) ([]run, error) {
 	return all, nil
 }
 
-// errEncoderGone is what the mixer gets when the encoder ended before the sound did.
-var errEncoderGone = errors.New("the encoder has ended")
-
 // mixer adds up runs.
 type mixer struct {
 	tool *ffmpeg.Tool
@@ -126,6 +126,8 @@ type mixer struct {
 	noted   int64     // samples
 	loud    *loudnessMeter
 	peaks   []byte // greatest sample of each tenth of a second, 255 is full scale
+	folded  *block // room for both channels as one
+	raw     []byte // room for what is written
 
 	mu   sync.Mutex // guards lost
 	lost []int      // runs that do not decode to their end; the rest of them is silence
@@ -144,53 +146,51 @@ const mixBlock = ffmpeg.SampleRate / 10
 
 // write mixes so many samples and writes them. It ends every decoder that it started.
 func (m *mixer) write(ctx context.Context, out io.Writer, total int64) error {
-	buffered := bufio.NewWriterSize(out, 1<<16)
 	limit, drop := newLimiter(), lookAhead-1
-	m.loud = newLoudnessMeter()
-	put := func(f frame) error {
-		if f = limit.next(f); drop > 0 {
-			drop--
-			return nil
-		}
-		samples := f[:]
-		if m.mono {
-			samples = []float32{(f[0] + f[1]) / 2}
-		}
-		m.note(f, samples)
-		return writeSamples(buffered, samples)
+	m.loud, m.folded = newLoudnessMeter(), newBlock(mixBlock)
+	put := func(b *block) error {
+		limit.next(b)
+		late := min(drop, b.len())
+		drop -= late
+		return m.put(out, b.part(late, b.len()))
 	}
-	err := m.blocks(ctx, total, func(block []frame) error {
-		for _, f := range block {
-			if err := put(f); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := m.blocks(ctx, total, put); err != nil {
 		return err
 	}
-	for range lookAhead - 1 {
-		if err := put(frame{}); err != nil {
-			return err
-		}
+	if err := put(newBlock(lookAhead - 1)); err != nil {
+		return err
 	}
 	m.loud.end()
-	return buffered.Flush()
+	return nil
 }
 
-// blocks adds up so many samples and gives them out by the tenth of a second. It ends every decoder that it started.
-func (m *mixer) blocks(ctx context.Context, total int64, give func([]frame) error) error {
+// put writes a block that was mixed.
+func (m *mixer) put(out io.Writer, b *block) error {
+	written := b
+	if m.mono {
+		written = b.mono(m.folded)
+	}
+	m.note(b, written)
+	m.raw = written.append(m.raw[:0], int(m.channels()))
+	_, err := out.Write(m.raw)
+	return err
+}
+
+// blocks adds up so many samples and gives them out by the tenth of a second; a block is good until the next one. It ends
+// every decoder that it started.
+func (m *mixer) blocks(ctx context.Context, total int64, give func(*block) error) error {
 	playing := map[int]*voice{}
 	defer func() {
 		for _, v := range playing {
 			v.stop()
 		}
 	}()
+	room := newBlock(mixBlock)
 	for at := int64(0); at < total; at += mixBlock {
-		block := make([]frame, min(mixBlock, total-at))
+		b := room.silent(int(min(mixBlock, total-at)))
+		end := at + int64(b.len())
 		for i, r := range m.runs {
-			if float64(at+int64(len(block))) <= r.begin() || float64(at) >= r.end() {
+			if float64(end) <= r.begin() || float64(at) >= r.end() {
 				continue
 			}
 			if playing[i] == nil {
@@ -200,15 +200,15 @@ func (m *mixer) blocks(ctx context.Context, total int64, give func([]frame) erro
 				}
 				playing[i] = v
 			}
-			if err := playing[i].add(block, at); err != nil {
+			if err := playing[i].add(b, at); err != nil {
 				return err
 			}
-			if r.end() <= float64(at+int64(len(block))) {
+			if r.end() <= float64(end) {
 				playing[i].stop()
 				delete(playing, i)
 			}
 		}
-		if err := give(block); err != nil {
+		if err := give(b); err != nil {
 			return err
 		}
 	}
@@ -223,25 +223,45 @@ func (m *mixer) channels() int64 {
 	return ffmpeg.Channels
 }
 
-// note keeps what is to be known of a sample that was mixed, and written in so many channels.
-func (m *mixer) note(f frame, written []float32) {
-	at := m.noted - m.lead
-	m.noted++
-	switch {
-	case at < 0:
-		m.loud.weigh(f)
-		return
-	case at >= m.kept:
-		return
-	case at%mixBlock == 0:
+// note keeps what is to be known of a block that was mixed, and written in this form.
+func (m *mixer) note(b, written *block) {
+	for from := 0; from < b.len(); {
+		at := m.noted - m.lead
+		count := int64(b.len() - from)
+		switch {
+		case at < 0:
+			count = min(count, -at)
+			m.loud.weigh(b.part(from, from+int(count)))
+		case at < m.kept:
+			count = min(count, m.kept-at, mixBlock-at%mixBlock)
+			m.loud.add(b.part(from, from+int(count)))
+			m.level(written.part(from, from+int(count)), at%mixBlock == 0)
+		}
+		from += int(count)
+		m.noted += count
+	}
+}
+
+// level keeps how loud a part of a tenth of a second is; begins says that it is the first one of it.
+func (m *mixer) level(b *block, begins bool) {
+	if begins {
 		m.peaks = append(m.peaks, 0)
 	}
-	m.loud.add(f)
-	for _, v := range written {
-		m.squares += float64(v) * float64(v)
-		if p := byte(min(255, math.Round(math.Abs(float64(v))*255))); p > m.peaks[len(m.peaks)-1] {
-			m.peaks[len(m.peaks)-1] = p
+	last := &m.peaks[len(m.peaks)-1]
+	channels := b.different()
+	for _, c := range channels {
+		squares, peak := 0.0, float32(0)
+		for _, v := range c {
+			squares += float64(v) * float64(v)
+			if v < 0 {
+				v = -v
+			}
+			if v > peak {
+				peak = v
+			}
 		}
+		m.squares += squares * float64(m.channels()) / float64(len(channels))
+		*last = max(*last, byte(min(255, math.Round(float64(peak)*255))))
 	}
 }
 
@@ -253,20 +273,10 @@ func (s *soundWork) channels() int {
 	return ffmpeg.Channels
 }
 
-// writeSamples writes one sample of each channel.
-func writeSamples(w io.Writer, f []float32) error {
-	var b [frameBytes]byte
-	for c, v := range f {
-		binary.LittleEndian.PutUint32(b[4*c:], math.Float32bits(v))
-	}
-	_, err := w.Write(b[:4*len(f)])
-	return err
-}
-
 // voice is a run that is being decoded.
 type voice struct {
 	run  run
-	in   source
+	in   *source
 	stop func() // ends the decoder and waits for it
 	gain float32
 }
@@ -287,10 +297,14 @@ func (m *mixer) play(ctx context.Context, number int, r run) (*voice, error) {
 	if err != nil {
 		return nil, err
 	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("pipe for a voice: %w", err)
+	}
 	ctx, cancel := context.WithCancel(ctx)
-	read, write := io.Pipe()
 	var decoder errgroup.Group
 	decoder.Go(func() error {
+		defer write.Close() // the decoder has its own
 		_, err := m.tool.Run(ctx, m.dir, cmd, ffmpeg.Pipes{Stdout: write})
 		if isToolError(err) {
 			m.mu.Lock()
@@ -298,20 +312,33 @@ func (m *mixer) play(ctx context.Context, number int, r run) (*voice, error) {
 			m.mu.Unlock()
 			err = nil
 		}
-		_ = write.CloseWithError(err) // it never fails; nil is the end of the file
 		return err
 	})
 	stop := func() {
 		cancel()
-		_ = read.Close()    // it never fails
+		_ = read.Close()    // it was only read
 		_ = decoder.Wait()  // its error has reached the reader, or nobody needs the rest
 		_ = os.Remove(path) // otherwise it goes with the folder
 	}
-	v := &voice{run: r, in: source{r: read, base: skipped}, stop: stop, gain: 1}
+	v := &voice{run: r, in: newSource(decoded{read, decoder.Wait}, skipped), stop: stop, gain: 1}
 	if m.gains != nil {
 		v.gain = m.gains[number]
 	}
 	return v, nil
+}
+
+// decoded is what a decoder writes. The end of it is only one if the decoder says so too.
+type decoded struct {
+	*os.File
+	ended func() error // waits for the decoder
+}
+
+func (d decoded) Read(p []byte) (int, error) {
+	n, err := d.File.Read(p)
+	if errors.Is(err, io.EOF) {
+		err = cmp.Or(d.ended(), err)
+	}
+	return n, err
 }
 
 // runFile is the name of the file of a run in the folder of its piece.
@@ -321,20 +348,44 @@ func runFile(number int) string { return fmt.Sprintf("v%04d.ogg", number) }
 const edge = ffmpeg.SampleRate / 1000
 
 // add adds the voice to a block that begins at sample at of the archive.
-func (v *voice) add(block []frame, at int64) error {
-	begin, end := v.run.begin(), v.run.end()
-	first := max(0, int64(math.Ceil(begin))-at)
-	last := min(int64(len(block)), int64(math.Ceil(end))-at)
-	for i := first; i < last; i++ {
-		now := float64(at + i)
-		f, err := v.in.at(v.run.place(now))
+func (v *voice) add(b *block, at int64) error {
+	first := max(0, int64(math.Ceil(v.run.begin()))-at)
+	last := min(int64(b.len()), int64(math.Ceil(v.run.end()))-at)
+	for first < last {
+		l := v.run.line(float64(at + first))
+		end := last
+		if l.end < float64(at+last) {
+			end = int64(math.Ceil(l.end)) - at
+		}
+		sound, err := v.in.read(l.place, l.step, int(end-first))
 		if err != nil {
 			return fmt.Errorf("decode voice: %w", err)
 		}
-		gain := v.gain * float32(min(1, (now-begin)/edge, (end-now)/edge))
-		for c := range f {
-			block[i][c] += gain * f[c]
+		v.fade(sound, at+first)
+		if !sound.single {
+			b.separate()
 		}
+		for c, out := range b.part(int(first), int(end)).different() {
+			for i, s := range sound.channel(c)[:len(out)] {
+				out[i] += v.gain * s
+			}
+		}
+		first = end
 	}
 	return nil
+}
+
+// fade lets sound that begins at sample at of the archive come and go where the run does.
+func (v *voice) fade(sound *block, at int64) {
+	begin, end := v.run.begin(), v.run.end()
+	if float64(at)-begin >= edge && end-float64(at+int64(sound.len())) >= edge {
+		return
+	}
+	for i := range sound.len() {
+		now := float64(at + int64(i))
+		share := float32(min(1, (now-begin)/edge, (end-now)/edge))
+		for _, c := range sound.different() {
+			c[i] *= share
+		}
+	}
 }

@@ -30,7 +30,7 @@ type recipe struct {
 
 // recipeForm counts the changes of what a recipe means: whatever changes the bytes of a piece and does not stand in it
 // (code between the recipe and the arguments of ffmpeg).
-const recipeForm = 4
+const recipeForm = 5
 
 // pictureWork is a chunk.
 type pictureWork struct {

@@ -2,11 +2,15 @@ package stitch
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
 	"consilium/internal/timeline"
 )
@@ -122,89 +126,243 @@ func TestJoinedOggHoldsEveryPacketOnce(t *testing.T) {
 	}
 }
 
-// samplesAs is a file of decoded sound that rises by one with each sample.
-func samplesAs(n int, f func(i int) float32) *bytes.Buffer {
-	var b bytes.Buffer
+// decodedAs is decoded sound of so many samples.
+func decodedAs(n int, left, right func(i int) float64) []byte {
+	var b []byte
 	for i := range n {
-		_ = writeSamples(&b, []float32{f(i), -f(i)}) // a buffer takes everything
+		for _, v := range []float64{left(i), right(i)} {
+			b = binary.LittleEndian.AppendUint16(b, uint16(int16(min(ffmpeg.FullScale-1, math.Round(v*ffmpeg.FullScale)))))
+		}
 	}
-	return &b
+	return b
 }
+
+// coarseness is the precision of 16 bits.
+const coarseness = 1.0 / ffmpeg.FullScale
 
 func TestSourceReadsBetweenSamples(t *testing.T) {
 	tone := func(x float64) float64 { return math.Sin(2 * math.Pi * 3000 * x / 48000) }
-	s := source{r: samplesAs(48000, func(i int) float32 { return float32(tone(float64(i))) })}
-	for place := 100.0; place < 47000; place += 1.0003 {
-		f, err := s.at(place)
+	at := func(i int) float64 { return tone(float64(i)) }
+	for _, tt := range []struct {
+		name  string
+		right func(float64) float64
+	}{
+		{"the channels are the same", tone},
+		{"they are not", func(x float64) float64 { return -tone(x) }},
+		{"they are not from somewhere on", func(x float64) float64 { return tone(x) * max(-1, min(1, (30000-x)/100)) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newSource(bytes.NewReader(decodedAs(48000, at, func(i int) float64 { return tt.right(float64(i)) })), 0)
+			const step = 1.0003
+			for place := 100.0; place < 43000; {
+				b, err := s.read(place, step, 1+int(place)%mixBlock)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i := range b.len() {
+					here := place + float64(i)*step
+					left, right := float64(b.channel(0)[i]), float64(b.channel(1)[i])
+					if math.Abs(left-tone(here)) > 2e-3 || math.Abs(right-tt.right(here)) > 2e-3 {
+						t.Fatalf("at %f: %f and %f, want %f and %f", here, left, right, tone(here), tt.right(here))
+					}
+				}
+				place += float64(b.len()) * step
+			}
+		})
+	}
+}
+
+func TestSourceIsExactAtWholeSamplesAndSilentAround(t *testing.T) {
+	saw := func(i int) float64 { return float64(i%97) / 97 }
+	s := newSource(bytes.NewReader(decodedAs(30000, saw, saw)), 1000)
+	for at := -mixBlock; at < 41*mixBlock; at += mixBlock / 2 {
+		b, err := s.read(float64(at), 1, mixBlock/2)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if d := math.Abs(float64(f[0]) - tone(place)); d > 2e-3 || f[1] != -f[0] {
-			t.Fatalf("at %f: %v, want %f", place, f, tone(place))
+		for i, got := range b.channel(1) {
+			want := 0.0
+			if n := at + i - 1000; n >= 0 && n < 30000 {
+				want = saw(n)
+			}
+			if math.Abs(float64(got)-want) > coarseness {
+				t.Fatalf("sample %d: %v, want %v", at+i, got, want)
+			}
 		}
 	}
-	exact := source{r: samplesAs(5000, func(i int) float32 { return float32(i%97) / 97 })}
-	for i := range 5100 {
-		f, err := exact.at(float64(i))
-		if err != nil {
-			t.Fatal(err)
+	if held := len(s.held[0]); held > 4*readAhead {
+		t.Errorf("%d samples are held at the end", held)
+	}
+}
+
+// A source that is asked for something far ahead does not keep what lies before it.
+func TestSourceForgetsWhatItPassesOver(t *testing.T) {
+	tone := func(i int) float64 { return math.Sin(float64(i) / 10) }
+	s := newSource(bytes.NewReader(decodedAs(500_000, tone, tone)), 0)
+	b, err := s.read(400_000, 1, 10)
+	if err != nil || math.Abs(float64(b.channels[0][0])-tone(400_000)) > coarseness {
+		t.Fatal(b, err)
+	}
+	if cap(s.held[0]) > 10*readAhead {
+		t.Errorf("room for %d samples", cap(s.held[0]))
+	}
+}
+
+// Voices of one channel and of two, with gains and clocks of their own, are added up each in its place, and come and go
+// within a millisecond.
+func TestVoicesAddUp(t *testing.T) {
+	tone := func(hz float64) func(float64) float64 {
+		return func(x float64) float64 { return 0.3 * math.Sin(2*math.Pi*hz*x/ffmpeg.SampleRate) }
+	}
+	type voiceOf struct {
+		left, right func(float64) float64
+		gain        float64
+		knots       []knot
+	}
+	all := []voiceOf{
+		{tone(300), tone(300), 2, []knot{{0, 0}, {20_000, 20_000}}},
+		{tone(500), tone(700), 0.5, []knot{{6000.25, 100}, {9000.5, 3101}, {13_000.75, 7095}}},
+		{tone(900), tone(900), 1, []knot{{11_000, 40.5}, {17_000, 6041}}},
+	}
+	var voices []*voice
+	for _, v := range all {
+		raw := decodedAs(20_000, func(i int) float64 { return v.left(float64(i)) }, func(i int) float64 { return v.right(float64(i)) })
+		voices = append(voices, &voice{run: run{knots: v.knots}, in: newSource(bytes.NewReader(raw), 0), gain: float32(v.gain)})
+	}
+	room := newBlock(mixBlock)
+	for at := int64(0); at < 19_200; at += mixBlock {
+		b := room.silent(mixBlock)
+		for _, v := range voices {
+			if v.run.begin() < float64(at+mixBlock) && v.run.end() > float64(at) {
+				if err := v.add(b, at); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
-		want := float32(i%97) / 97
-		if i >= 5000 {
-			want = 0
-		}
-		if f[0] != want {
-			t.Fatalf("sample %d: %v, want %v", i, f[0], want)
+		for i := range mixBlock {
+			now := float64(at) + float64(i)
+			var left, right float64
+			for n, v := range all {
+				r := voices[n].run
+				share := v.gain * max(0, min(1, (now-r.begin())/edge, (r.end()-now)/edge))
+				left += share * v.left(r.place(now))
+				right += share * v.right(r.place(now))
+			}
+			if a, b := float64(b.channel(0)[i]), float64(b.channel(1)[i]); math.Abs(a-left) > 2e-3 || math.Abs(b-right) > 2e-3 {
+				t.Fatalf("sample %.0f is %f and %f, want %f and %f", now, a, b, left, right)
+			}
 		}
 	}
 }
 
+// through sends sound through a limiter, in blocks of all lengths, and gives what comes out without the delay.
+func through(in *block) (left, right []float32) {
+	l, n := newLimiter(), 1
+	padded := newBlock(in.len() + lookAhead - 1)
+	for c := range padded.channels {
+		copy(padded.channels[c], in.channels[c])
+	}
+	for at := 0; at < padded.len(); n = n*7%mixBlock + 1 {
+		b := padded.part(at, min(padded.len(), at+n))
+		b.single = slices.Equal(b.channels[0], b.channels[1])
+		l.next(b)
+		left, right = append(left, b.channel(0)...), append(right, b.channel(1)...)
+		at += b.len()
+	}
+	return left[lookAhead-1:], right[lookAhead-1:]
+}
+
 func TestLimiter(t *testing.T) {
-	l := newLimiter()
-	in := make([]frame, 20000)
-	for i := range in {
-		in[i] = frame{float32(0.5 * math.Sin(float64(i)/7)), 0.25}
+	in := newBlock(120_000)
+	for i := range in.len() {
+		in.channels[0][i], in.channels[1][i] = float32(0.5*math.Sin(float64(i)/7)), 0.25
 		if i > 9000 && i < 10000 {
-			in[i][0] *= 5
+			in.channels[0][i] *= 5
+		}
+		if i > 11000 {
+			in.channels[1][i] = in.channels[0][i]
 		}
 	}
-	out := make([]frame, 0, len(in))
-	for i := range len(in) + lookAhead - 1 {
-		var f frame
-		if i < len(in) {
-			f = in[i]
+	left, right := through(in)
+	for i, v := range left {
+		if math.Abs(float64(v)) > ceiling+1e-6 {
+			t.Fatalf("sample %d is %v", i, v)
 		}
-		out = append(out, l.next(f))
-	}
-	out = out[lookAhead-1:]
-	for i, f := range out {
-		if math.Abs(float64(f[0])) > ceiling+1e-6 {
-			t.Fatalf("sample %d is %v", i, f[0])
+		if (i < 9000-lookAhead || i > 110_000) && (v != in.channels[0][i] || right[i] != in.channels[1][i]) {
+			t.Fatalf("sample %d is turned down far from the peak: %v, was %v", i, v, in.channels[0][i])
 		}
-		if i < 9000-lookAhead && f != in[i] {
-			t.Fatalf("sample %d is turned down long before the peak: %v, was %v", i, f, in[i])
+		if i > 11000 && right[i] != v {
+			t.Fatalf("sample %d is %v in one channel and %v in the other", i, v, right[i])
 		}
 	}
-	if out[9500][1] > 0.12 || out[9500][1] < 0.08 {
-		t.Errorf("beside the peak the other channel is %v: it must keep its balance", out[9500][1])
+	if right[9500] > 0.12 || right[9500] < 0.08 {
+		t.Errorf("beside the peak the other channel is %v: it must keep its balance", right[9500])
 	}
-	if out[19999][1] < 0.2 {
-		t.Errorf("long after the peak it is still at %v", out[19999][1])
+	if right[10900] < 0.11 || right[10900] > 0.2 {
+		t.Errorf("soon after the peak it is at %v", right[10900])
+	}
+}
+
+// The gain is what it is said to be: the mean of the least gains that were wanted, whatever came before it.
+func TestTheGainOfALimiterIsAMeanOfMinima(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	in := newBlock(150_000)
+	for i := range in.len() {
+		if i%50_000 < 20_000 {
+			in.channels[0][i] = 3 * float32(math.Pow(random.Float64(), 8))
+		}
+		in.channels[1][i] = in.channels[0][i] * []float32{0, 1.5, 1}[i/50_000]
+	}
+	wanted, gain := make([]float64, in.len()+lookAhead), 1.0
+	for i := range wanted {
+		gain += (1 - gain) * recovery
+		if i < in.len() {
+			gain = min(gain, ceiling/float64(max(in.channels[0][i], in.channels[1][i])))
+		}
+		wanted[i] = gain
+	}
+	least := make([]float64, len(wanted))
+	for i := range least {
+		least[i] = slices.Min(wanted[max(0, i-lookAhead+1) : i+1])
+	}
+	left, right := through(in)
+	for i := range left {
+		sum := 0.0
+		for _, g := range least[i:][:lookAhead] {
+			sum += g
+		}
+		want := float64(in.channels[0][i]) * sum / lookAhead
+		if math.Abs(float64(left[i])-want) > 1e-6 {
+			t.Fatalf("sample %d of %v is %v, want %v", i, in.channels[0][i], left[i], want)
+		}
+		if other := float64(in.channels[1][i]) * sum / lookAhead; math.Abs(float64(right[i])-other) > 1e-6 {
+			t.Fatalf("sample %d of the other channel is %v, want %v", i, right[i], other)
+		}
 	}
 }
 
 // One operation is one second of one voice.
 func BenchmarkVoice(b *testing.B) {
-	raw := samplesAs(48000, func(i int) float32 { return float32(i%97) / 97 }).Bytes()
-	l := newLimiter()
-	for b.Loop() {
-		s := source{r: bytes.NewReader(raw)}
-		for i := range 48000 {
-			f, err := s.at(float64(i) * 1.00001)
-			if err != nil {
-				b.Fatal(err)
+	for _, kind := range []struct {
+		name  string
+		right float64
+	}{{"mono", 1}, {"stereo", 0.9}} {
+		b.Run(kind.name, func(b *testing.B) {
+			saw := func(i int) float64 { return float64(i%97) / 97 * 0.9 }
+			raw := decodedAs(48000, saw, func(i int) float64 { return kind.right * saw(i) })
+			limit, meter, room := newLimiter(), newLoudnessMeter(), newBlock(mixBlock)
+			for b.Loop() {
+				v := voice{in: newSource(bytes.NewReader(raw), 0), gain: 1, run: run{knots: []knot{{0, 0.3}, {48000, 48001.3}}}}
+				for at := int64(0); at < 48000; at += mixBlock {
+					block := room.silent(mixBlock)
+					if err := v.add(block, at); err != nil {
+						b.Fatal(err)
+					}
+					limit.next(block)
+					meter.add(block)
+				}
+				meter.tenths = meter.tenths[:0]
 			}
-			l.next(f)
-		}
+		})
 	}
 }

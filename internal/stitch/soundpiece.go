@@ -357,16 +357,12 @@ func (w *Worker) gainOf(ctx context.Context, j *job, v voiceRuns, end int64) (vo
 
 // measureVoice gives the tenths of what was ordered to be measured.
 func measureVoice(ctx context.Context, s *soundWork, mix *mixer) (made, error) {
-	meter, lead := newLoudnessMeter(), s.leadIn()
-	err := mix.blocks(ctx, s.mixed(), func(block []frame) error {
-		for _, f := range block {
-			if lead > 0 {
-				lead--
-				meter.weigh(f)
-				continue
-			}
-			meter.add(f)
-		}
+	meter, lead := newLoudnessMeter(), int(s.leadIn())
+	err := mix.blocks(ctx, s.mixed(), func(b *block) error {
+		early := min(lead, b.len())
+		lead -= early
+		meter.weigh(b.part(0, early))
+		meter.add(b.part(early, b.len()))
 		return nil
 	})
 	meter.end()

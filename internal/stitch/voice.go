@@ -116,15 +116,30 @@ func samplesOf(phase float64) float64 { return nanoseconds(phase) * ffmpeg.Sampl
 func (r run) begin() float64 { return r.knots[0].at }
 func (r run) end() float64   { return r.knots[len(r.knots)-1].at }
 
-// place is the sample of the run that the archive plays at a sample of its own.
-func (r run) place(at float64) float64 {
+// line is a stretch of a run in which time runs evenly.
+type line struct {
+	place float64 // the sample of the run that the archive plays at one of its own
+	step  float64 // by how much that is more at the next one
+	end   float64 // where in the archive another line begins; behind the last one nothing does
+}
+
+// line is the one at a sample of the archive.
+func (r run) line(at float64) line {
 	i := 1
 	for i < len(r.knots)-1 && r.knots[i].at <= at {
 		i++
 	}
 	a, b := r.knots[i-1], r.knots[i]
-	return a.file + (at-a.at)*(b.file-a.file)/(b.at-a.at)
+	l := line{end: b.at, step: (b.file - a.file) / (b.at - a.at)}
+	l.place = a.file + (at-a.at)*l.step
+	if i == len(r.knots)-1 {
+		l.end = math.Inf(1)
+	}
+	return l
 }
+
+// place is the sample of the run that the archive plays at a sample of its own.
+func (r run) place(at float64) float64 { return r.line(at).place }
 
 // writeOgg writes the packets of all files of the run as one file, without the pages that end before a sample of the run.
 // skipped is how many samples these have.
