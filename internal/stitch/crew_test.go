@@ -218,16 +218,16 @@ func TestManyStitchersMakeOneArchive(t *testing.T) {
 	if os.Getenv("STITCH_KILLS") != "" {
 		_, _ = fmt.Sscan(os.Getenv("STITCH_KILLS"), &kills)
 	}
-	const seconds = 6
+	const seconds = 4
 	face, other, voice := camera(t, "red", "320x180", 30, 30*seconds), camera(t, "blue", "320x180", 30, 30), microphone(t, 1000, 50*seconds)
 	alone := newWorld(t)
 	alone.comings(seconds, face, other, voice)
-	adorned := alone.made(alone.adorned(seconds * 1000))
-	plain := alone.made(alone.request("fast"))
+	adorned := alone.makes(alone.adorned(seconds * 1000))
+	plain := alone.makes(alone.request("fast"))
 
 	check := func(t *testing.T, w *world, version int, want archiveOf) {
 		t.Helper()
-		got := w.open(version)
+		got := w.archive(version)
 		if diff := cmp.Diff(want.manifest.Chunks, got.manifest.Chunks); diff != "" {
 			t.Errorf("chunks (-alone +together):\n%s", diff)
 		}
@@ -240,7 +240,7 @@ func TestManyStitchersMakeOneArchive(t *testing.T) {
 		if diff := cmp.Diff(pieces(want.manifest.Voices), pieces(got.manifest.Voices)); diff != "" {
 			t.Errorf("voices (-alone +together):\n%s", diff)
 		}
-		if !bytes.Equal(videoOf(t, alone.get(want.rendered.Key)), videoOf(t, w.get(got.rendered.Key))) {
+		if !bytes.Equal(videoOf(t, want.content), videoOf(t, got.content)) {
 			t.Error("the picture is another one")
 		}
 	}

@@ -30,7 +30,7 @@ func (w *world) earlyWorker() *Worker {
 	if worker.deps.Queue, err = jobs.New(w.t.Context(), log.Conn(), discard()); err != nil {
 		w.t.Fatal(err)
 	}
-	worker.cfg.Early, worker.earlyEvery = true, 50*time.Millisecond
+	worker.cfg.Early, worker.earlyEvery = true, 200*time.Millisecond
 	worker.takeSpare = func() (func(bool), bool) { return func(bool) {}, true }
 	worker.calm = func() bool { return true }
 	w.run(worker)
@@ -89,7 +89,7 @@ func (w *world) isThere(key string) bool {
 // until waits for a condition, asking again and again for early chunks as a server does.
 func (w *world) until(what string, is func() bool) {
 	w.t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(4 * time.Minute)
 	for !is() {
@@ -144,7 +144,7 @@ func TestACallIsRenderedWhileItGoesOn(t *testing.T) {
 	w.await(version)
 	w.until("what was early is settled", func() bool { return len(w.noted()) == 0 })
 	var chunks []string
-	manifest := w.open(version).manifest
+	manifest := w.archive(version).manifest
 	for _, c := range slices.Concat(manifest.Chunks, manifest.Sounds) {
 		chunks = append(chunks, c.Key)
 	}

@@ -160,7 +160,7 @@ func TestFFmpegMissingThenInstalled(t *testing.T) {
 	if !strings.Contains(string(detail), "./task setup") || events.HashOf(detail) != failed.Detail.SHA256 {
 		t.Errorf("detail: %s", detail)
 	}
-	w.made(w.request("fast"))
+	w.makes(w.request("fast"))
 }
 
 // A tool that fails is a failure with what it said, and nothing else is tried.

@@ -46,12 +46,12 @@ func TestTheSameRecordingsMakeTheSameBytes(t *testing.T) {
 	var all []archiveOf
 	for range 2 {
 		w := pairOf(t, face, other, voice)
-		all = append(all, w.made(w.adorned(3000)))
+		all = append(all, w.makes(w.adorned(3000)))
 	}
 	if diff := cmp.Diff(all[0].manifest.Chunks, all[1].manifest.Chunks); diff != "" || len(all[0].manifest.Chunks) != 3 {
 		t.Errorf("chunks:\n%s\n%v", diff, all[0].manifest.Chunks)
 	}
-	if !bytes.Equal(all[0].video, all[1].video) || all[0].manifest.Sound != all[1].manifest.Sound {
+	if !bytes.Equal(videoOf(t, all[0].content), videoOf(t, all[1].content)) || all[0].manifest.Sound != all[1].manifest.Sound {
 		t.Error("the archives are different")
 	}
 }
@@ -60,14 +60,14 @@ func TestTheSameRecordingsMakeTheSameBytes(t *testing.T) {
 // bytes than it says.
 func TestTheNextVersionTakesUpFinishedChunks(t *testing.T) {
 	w := pair(t)
-	first := w.made(w.end(3000, "fast"))
+	first := w.makes(w.end(3000, "fast"))
 
 	again := w.worker(ffmpeg.Config{}, nil)
 	version := w.request("fast")
 	if err := again.Make(t.Context(), w.consultation, version); err != nil {
 		t.Fatal(err)
 	}
-	second := w.open(version)
+	second := w.archive(version)
 	if n := testutil.ToFloat64(again.metrics.reused); n != 4 {
 		t.Errorf("%v pieces were taken up, want the sound and three chunks", n)
 	}
@@ -86,7 +86,7 @@ func TestTheNextVersionTakesUpFinishedChunks(t *testing.T) {
 	if _, err := w.blobs.Put(t.Context(), "chunks/"+changed+".ts", bytes.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
-	if third := w.made(w.request("fast")); third.rendered.SHA256 != first.rendered.SHA256 {
+	if third := w.makes(w.request("fast")); third.rendered.SHA256 != first.rendered.SHA256 {
 		t.Error("what was lost was made otherwise")
 	}
 }

@@ -52,18 +52,18 @@ func duet(t *testing.T, w *world, files int) {
 // on without a step, and everywhere, at the joins too, the sound is that of one process that made all of it.
 func TestPiecesOfTheSoundAreOne(t *testing.T) {
 	if testing.Short() {
-		t.Skip("encodes two minutes of sound")
+		t.Skip("encodes more than a minute of sound")
 	}
 	t.Parallel() // most of the time one processor is enough
 	w := newWorld(t)
-	duet(t, w, 4)
-	version := w.end(120_000, "audio")
+	duet(t, w, 3)
+	version := w.end(72_000, "audio")
 	archive := w.made(version)
 	if n := len(archive.manifest.Sounds); n != 2 {
 		t.Fatalf("%d pieces, want 2", n)
 	}
-	if n := len(archive.sound); n < 120*48000 || n > 120*48000+2*ffmpeg.AACFrame {
-		t.Errorf("%d samples, want %d", n, 120*48000)
+	if n := len(archive.sound); n < 72*48000 || n > 72*48000+2*ffmpeg.AACFrame {
+		t.Errorf("%d samples, want %d", n, 72*48000)
 	}
 	mixed, whole := wholeSound(t, w, version)
 	worst := func(sound []float64, from, to float64) (off float64) { // over 10 ms each
@@ -78,11 +78,11 @@ func TestPiecesOfTheSoundAreOne(t *testing.T) {
 		}
 		return off
 	}
-	codec := worst(whole, 1, 119)
-	if level := rms(mixed[48000 : 119*48000]); level < 0.05 || codec > level/2 {
+	codec := worst(whole, 1, 71)
+	if level := rms(mixed[48000 : 71*48000]); level < 0.05 || codec > level/2 {
 		t.Fatalf("the sound has a mean of %f, and one process makes it with an error of %f", level, codec)
 	}
-	all, join := worst(archive.sound, 1, 119), worst(archive.sound, 63.9, 64.1)
+	all, join := worst(archive.sound, 1, 71), worst(archive.sound, 63.9, 64.1)
 	t.Logf("off by %.5f, at the join by %.5f; made by one process by %.5f", all, join, codec)
 	if all > 1.5*codec || join > 1.25*codec {
 		t.Errorf("the sound is off by %f, at the join by %f; made by one process by %f", all, join, codec)

@@ -32,7 +32,7 @@ func (w *world) stored(prefix string) []string {
 func TestOldChunksGo(t *testing.T) {
 	w := newWorld(t)
 	w.join(0, "A")
-	first := w.made(w.end(1000, "fast"))
+	first := w.makes(w.end(1000, "fast"))
 	others := append(w.stored("c/"), w.stored("sheets/")...)
 	strange := []string{"chunks/" + strings.Repeat("b", 64) + "/x.ts", "chunks/README", "chunks/" + strings.Repeat("z", 64) + ".ts"}
 	left := "chunks/" + strings.Repeat("c", 64) + ".recipe" // of an archive whose worker died
@@ -54,7 +54,7 @@ func TestOldChunksGo(t *testing.T) {
 	if now := append(w.stored("c/"), w.stored("sheets/")...); !slices.Equal(now, others) {
 		t.Errorf("there were %q, there are %q", others, now)
 	}
-	if again := w.made(w.request("fast")); again.rendered.SHA256 != first.rendered.SHA256 {
+	if again := w.makes(w.request("fast")); again.rendered.SHA256 != first.rendered.SHA256 {
 		t.Error("what had gone was made otherwise")
 	}
 }
@@ -69,7 +69,7 @@ func sorted(all []string) []string {
 func TestAChunkThatIsUsedStaysYoung(t *testing.T) {
 	w := newWorld(t)
 	w.join(0, "A")
-	w.made(w.end(1000, "fast"))
+	w.makes(w.end(1000, "fast"))
 	later := func(by time.Duration) *Worker {
 		worker := w.worker(ffmpeg.Config{}, nil)
 		worker.cfg.Now = func() time.Time { return time.Now().Add(by) }
@@ -115,7 +115,7 @@ func TestChunksThatGoWhileAJobRunsAreMadeAgain(t *testing.T) {
 	face, other, voice := camera(t, "red", "320x180", 30, 90), camera(t, "blue", "320x180", 30, 30), microphone(t, 1000, 150)
 	alone := newWorld(t)
 	alone.comings(3, face, other, voice)
-	want := alone.made(alone.end(3000, "fast"))
+	want := alone.makes(alone.end(3000, "fast"))
 
 	w := newWorld(t)
 	w.comings(3, face, other, voice)
@@ -125,7 +125,7 @@ func TestChunksThatGoWhileAJobRunsAreMadeAgain(t *testing.T) {
 	swept := &sweptBlobs{Blobs: w.blobs, t: t, seen: map[string]bool{}}
 	worker.deps.Blobs = swept
 	w.within(t, 2*time.Minute, func() error { return worker.Make(t.Context(), w.consultation, version) })
-	got := w.open(version)
+	got := w.archive(version)
 	if want.rendered.SHA256 != got.rendered.SHA256 || len(swept.seen) < 4 {
 		t.Errorf("the archive is another one, or it was not swept: %d times", len(swept.seen))
 	}

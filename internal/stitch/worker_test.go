@@ -41,7 +41,17 @@ func (w *world) made(version int) archiveOf {
 	return w.open(version)
 }
 
-func (w *world) open(version int) archiveOf {
+// makes makes the version for those who do not look at it.
+func (w *world) makes(version int) archiveOf {
+	w.t.Helper()
+	if err := w.worker(ffmpeg.Config{}, nil).Make(w.t.Context(), w.consultation, version); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.archive(version)
+}
+
+// archive is a finished version that is not decoded.
+func (w *world) archive(version int) archiveOf {
 	w.t.Helper()
 	rendered, ok := w.result(version).(events.ArchiveRendered)
 	if !ok {
@@ -60,18 +70,25 @@ func (w *world) open(version int) archiveOf {
 		w.t.Fatal(err)
 	}
 	a.content = content
+	return a
+}
+
+// open takes a finished version apart, by a decoder that stops at the first fault.
+func (w *world) open(version int) archiveOf {
+	w.t.Helper()
+	a := w.archive(version)
 	path := filepath.Join(w.t.TempDir(), ArchiveFile)
-	if err := os.WriteFile(path, content, 0o644); err != nil {
+	if err := os.WriteFile(path, a.content, 0o644); err != nil {
 		w.t.Fatal(err)
 	}
 	if keep := os.Getenv("KEEP_ARCHIVE"); keep != "" {
-		_ = os.WriteFile(keep, content, 0o644)
+		_ = os.WriteFile(keep, a.content, 0o644)
 	}
 	if a.manifest.Profile != "audio" {
-		a.video = run_(w.t, "-i", path, "-fps_mode", "passthrough", "-vf", "scale=320:180:flags=neighbor", "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1")
+		a.video = run_(w.t, "-xerror", "-err_detect", "explode", "-i", path, "-an", "-fps_mode", "passthrough", "-vf", "scale=320:180:flags=neighbor", "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1")
 		a.frames = len(a.video) / smallFrame
 	}
-	raw := run_(w.t, "-i", path, "-ac", "1", "-ar", "48000", "-f", "f32le", "pipe:1")
+	raw := run_(w.t, "-xerror", "-err_detect", "explode", "-i", path, "-vn", "-ac", "1", "-ar", "48000", "-f", "f32le", "pipe:1")
 	for ; len(raw) >= 4; raw = raw[4:] {
 		a.sound = append(a.sound, float64(math.Float32frombits(binary.LittleEndian.Uint32(raw))))
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ import (
 	"consilium/internal/ffmpeg"
 	"consilium/internal/jobs"
 	"consilium/internal/media"
+	"consilium/internal/render"
 	"consilium/internal/sheet"
 )
 
@@ -238,6 +240,7 @@ func (w *world) worker(tool ffmpeg.Config, progress func(Progress)) *Worker {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	worker.painter = paints() // whose fonts are read once
 	w.t.Cleanup(func() {
 		if err := worker.Close(); err != nil {
 			w.t.Error(err)
@@ -245,6 +248,8 @@ func (w *world) worker(tool ffmpeg.Config, progress func(Progress)) *Worker {
 	})
 	return worker
 }
+
+var paints = sync.OnceValue(func() *render.Painter { return render.NewPainter(SystemFonts(nil)) })
 
 // script makes a shell script that stands where ffmpeg is expected. $dir is a folder that it can write to.
 func (w *world) script(text string) string {
