@@ -76,8 +76,8 @@ func TestAKeyframeThatDoesNotDecodeIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.join(0, "A")
-	a.record(0, a.track(0, media.VP8, media.Camera, 1), 1, detailed(t, 90))
-	version := w.end(3000, "fast")
+	a.record(0, a.track(0, media.VP8, media.Camera, 1), 1, detailed(t, 30))
+	version := w.end(1000, "fast")
 	// In the middle of the first keyframe, which is hundreds of packets long, one of them is full of ones.
 	path := w.script(`case "$*" in *libx264*) if [ -e t0.ivf ]; then
 	ffmpeg "$@" || exit
@@ -95,7 +95,7 @@ exec ffmpeg "$@"`)
 	if text := string(w.get(archive.manifest.Failures[0].Detail.Key)); !strings.Contains(text, "not all decode") {
 		t.Errorf("detail: %s", text)
 	}
-	archive.shows(45, "the card", 100, 100, card)
+	archive.shows(20, "the card", 100, 100, card)
 }
 
 // detailed makes video with so much in it that its keyframes are large.
@@ -114,7 +114,7 @@ func TestAFileThatIsNotItsPiecesFailsTheArchive(t *testing.T) {
 	const middle = `size=$(stat -c %s archive.mp4); at=$((size * 2 / 3))
 	byte=$(od -An -tu1 -j$at -N1 archive.mp4)
 	printf "\$(printf %o $((byte ^ 1)))" | dd of=archive.mp4 bs=1 seek=$at conv=notrunc 2>/dev/null; `
-	face, voice := detailed(t, 90), microphone(t, 1000, 150)
+	face, voice := detailed(t, 45), microphone(t, 1000, 75)
 	for name, test := range map[string]struct {
 		profile, before, after, want string
 	}{
@@ -132,8 +132,8 @@ func TestAFileThatIsNotItsPiecesFailsTheArchive(t *testing.T) {
 			if test.profile == "audio" { // else nearly all of the file is pictures
 				a.record(0, a.track(0, media.Opus, media.Microphone, 2), 2, voice[0])
 			}
-			w.join(1500, "B")
-			version := w.end(3000, test.profile)
+			w.join(750, "B")
+			version := w.end(1500, test.profile)
 			path := w.script(`case "$*" in *faststart*) ` + test.before + `ffmpeg "$@" || exit; ` + test.after + `exit 0 ;; esac
 exec ffmpeg "$@"`)
 			if err := w.worker(ffmpeg.Config{Path: path}, nil).Make(t.Context(), w.consultation, version); err != nil {

@@ -79,6 +79,9 @@ func (w *Worker) see(ctx context.Context, j *job) error {
 			continue
 		}
 		e, unseen, err := w.look(ctx, j.dir, filepath.Join(j.dir, chunkFile(i)), c.Frames)
+		if poisoned(err) { // the next version is to make it again
+			err = errors.Join(err, w.deps.Blobs.Delete(ctx, pieceKey(j.result.chunks[i].Key, ".json")))
+		}
 		if err != nil {
 			return fmt.Errorf("chunk %d: %w", i, err)
 		}
