@@ -10,6 +10,7 @@ import (
 
 	"consilium/internal/consultation"
 	"consilium/internal/events"
+	"consilium/internal/events/appender"
 	"consilium/internal/media"
 	"consilium/internal/media/recorder"
 	"consilium/internal/timeline"
@@ -192,16 +193,20 @@ func (m *Manager) RequestArchive(ctx context.Context, id, actor string, cmd cons
 // crash kept from being said: that the segment was opened and sealed. The spool calls it until it succeeds.
 func (m *Manager) SegmentStored(ctx context.Context, s media.Segment, key string) error {
 	if c := m.hosted(s.Room); c != nil {
-		if err := c.flushFacts(ctx); err != nil {
-			return err
+		said, err := c.segmentStored(ctx, s, key)
+		if err != nil {
+			return fmt.Errorf("announce segment %s: %w", s.ID, err)
+		}
+		if said {
+			m.tellEarly(s.Room)
+			return nil
 		}
 	}
 	late := false
 	_, err := m.deps.Appender.Command(ctx, s.Room, func(history []events.Stored) ([]events.Draft, error) {
 		state := consultation.Fold(history)
-		drafts := m.storedDrafts(state, s, key)
-		late = len(drafts) > 0 && (state.Phase == consultation.Completed || state.Phase == consultation.Archived)
-		return drafts, nil
+		late = state.Phase == consultation.Completed || state.Phase == consultation.Archived
+		return m.storedDrafts(state, s, key), nil
 	})
 	if err != nil {
 		return fmt.Errorf("announce segment %s: %w", s.ID, err)
@@ -264,6 +269,53 @@ func (m *Manager) about(participant string, facts []events.Event) []events.Draft
 		drafts = append(drafts, d)
 	}
 	return drafts
+}
+
+// segmentStored says that a segment is stored behind what the conference says itself. Other than a command it needs no look
+// at what was before: the conference knows that, and nobody else says anything about a segment that is in the spool here. It
+// returns false where it is over, or may be while this is said: then everything that was queued so far is in the log, and it is
+// to be looked at.
+func (c *Conference) segmentStored(ctx context.Context, s media.Segment, key string) (said bool, err error) {
+	if err := c.flushFacts(ctx); err != nil {
+		return false, err
+	}
+	newest, err := c.m.deps.Log.Last(ctx, c.id)
+	if err != nil {
+		return false, err
+	}
+	if err := c.caughtUp(ctx, newest.Seq); err != nil {
+		return false, unlessShutdown(err)
+	}
+	err = c.do(ctx, func() error {
+		if c.closing.trying || c.finished || c.state.Phase == consultation.Completed || c.state.Phase == consultation.Archived {
+			return nil
+		}
+		said = true
+		for _, d := range c.m.storedDrafts(c.state, s, key) {
+			c.writer.Fact(d)
+		}
+		return nil
+	})
+	if err != nil {
+		return false, unlessShutdown(err)
+	}
+	if err := c.writer.Flush(ctx); err != nil {
+		return false, err
+	}
+	select {
+	case <-c.writer.Fenced(): // it has taken nothing
+		return false, appender.ErrFenced
+	default:
+		return said, nil
+	}
+}
+
+// unlessShutdown forgets that the conference has ended: others can do without it.
+func unlessShutdown(err error) error {
+	if errors.Is(err, ErrShutdown) {
+		return nil
+	}
+	return err
 }
 
 // flushFacts waits until everything that the conference queued so far is in the log.

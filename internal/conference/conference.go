@@ -268,7 +268,9 @@ func (c *Conference) evolve(stored events.Stored, names map[string]string) {
 		c.applyGate()
 	case events.ConsultationEnded:
 		c.sendHome(ev.Reason)
-		c.closing = closing{}
+		c.closing = closing{trying: c.closing.trying}
+	case events.SegmentStored:
+		c.checkCompletion(c.m.deps.Now()) // somebody may be waiting for the archive
 	case events.ConsultationCompleted:
 		c.finished = true
 	case events.ConsultationReopened:

@@ -2,7 +2,9 @@ package conference_test
 
 import (
 	"context"
+	"iter"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,10 +13,17 @@ import (
 	"consilium/internal/events"
 )
 
-// door is a log whose appends can be held up.
+// door is a log whose appends can be held up, and whose readers are counted.
 type door struct {
 	events.Log
-	held sync.RWMutex // locked while nothing may pass
+	held  sync.RWMutex // locked while nothing may pass
+	reads atomic.Int64
+}
+
+// Read implements events.Log.
+func (d *door) Read(ctx context.Context, id string, from uint64) iter.Seq2[events.Stored, error] {
+	d.reads.Add(1)
+	return d.Log.Read(ctx, id, from)
 }
 
 // Append implements events.Log.
