@@ -237,27 +237,43 @@ func (m *Manager) storedDrafts(state *consultation.State, s media.Segment, key s
 // AnnounceRecovered says in the log which segments were finished after a crash. It runs before the spool offers them as
 // stored.
 func (m *Manager) AnnounceRecovered(ctx context.Context, recovered []recorder.Recovered) error {
+	rooms := map[string][]recorder.Recovered{}
 	for _, r := range recovered {
-		s := r.Segment
-		_, err := m.deps.Appender.Command(ctx, s.Room, func(history []events.Stored) ([]events.Draft, error) {
-			known, opened := consultation.Fold(history).Segment(s.ID)
-			var facts []events.Event
-			if !opened {
-				facts = append(facts, openedFact(s))
+		rooms[r.Segment.Room] = append(rooms[r.Segment.Room], r)
+	}
+	for id, all := range rooms {
+		for some := range slices.Chunk(all, recoveredAtOnce) {
+			_, err := m.deps.Appender.Command(ctx, id, func(history []events.Stored) ([]events.Draft, error) {
+				return m.recoveredDrafts(consultation.Fold(history), some), nil
+			})
+			if err != nil {
+				return fmt.Errorf("announce recovered segments of %s: %w", id, err)
 			}
-			if !known.Sealed {
-				facts = append(facts, events.SegmentRecovered{
-					Segment: s.ID, LastRTP: s.LastRTP, EndRTP: s.EndRTP, Frames: s.Frames, Bytes: s.Bytes, SHA256: s.SHA256,
-					LostBytes: r.LostBytes,
-				})
-			}
-			return m.about(s.Owner, facts), nil
-		})
-		if err != nil {
-			return fmt.Errorf("announce recovered segment %s: %w", s.ID, err)
 		}
 	}
 	return nil
+}
+
+// recoveredAtOnce is how many segments are announced in one append.
+const recoveredAtOnce = 32
+
+func (m *Manager) recoveredDrafts(state *consultation.State, recovered []recorder.Recovered) (drafts []events.Draft) {
+	for _, r := range recovered {
+		s := r.Segment
+		known, opened := state.Segment(s.ID)
+		var facts []events.Event
+		if !opened {
+			facts = append(facts, openedFact(s))
+		}
+		if !known.Sealed {
+			facts = append(facts, events.SegmentRecovered{
+				Segment: s.ID, LastRTP: s.LastRTP, EndRTP: s.EndRTP, Frames: s.Frames, Bytes: s.Bytes, SHA256: s.SHA256,
+				LostBytes: r.LostBytes,
+			})
+		}
+		drafts = append(drafts, m.about(s.Owner, facts)...)
+	}
+	return drafts
 }
 
 // about drafts facts about one participant.

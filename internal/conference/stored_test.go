@@ -9,6 +9,8 @@ import (
 	"consilium/internal/consultation"
 	"consilium/internal/events"
 	"consilium/internal/events/appender"
+	"consilium/internal/media"
+	"consilium/internal/media/recorder"
 )
 
 // However long a consultation is, to say that one more file of it is stored takes no look at what was before: else its last
@@ -82,4 +84,37 @@ func (m *meeting) stored() int {
 		}
 	}
 	return n
+}
+
+// What a crash left is announced once, with one look at each consultation, however many files there are of it.
+func TestWhatACrashLeftIsAnnouncedWithOneLook(t *testing.T) {
+	m := open(t, nil).schedule(events.PolicyRequired, 2)
+	var all []recorder.Recovered
+	for n := range 20 {
+		s := media.Segment{ID: events.NewID(), Room: m.id, Owner: m.people[n%2], Track: events.NewID(), Codec: media.Opus, ClockRate: 48000, Arrival: time.Now(), CloseReason: "recovered"}
+		all = append(all, recorder.Recovered{Segment: s})
+	}
+	read := m.door.reads.Load()
+	for range 2 { // a start that is cut off is followed by another one
+		if err := m.manager.AnnounceRecovered(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := m.door.reads.Load() - read; n > 2 {
+		t.Errorf("the consultation was read %d times, want once each time", n)
+	}
+	owners := map[string]string{}
+	for _, e := range m.history() {
+		if r, ok := e.Event.(events.SegmentRecovered); ok {
+			if owners[r.Segment] != "" {
+				t.Errorf("segment %s is announced twice", r.Segment)
+			}
+			owners[r.Segment] = e.Participant
+		}
+	}
+	for _, r := range all {
+		if owners[r.Segment.ID] != r.Segment.Owner {
+			t.Errorf("segment %s is said to be of %q", r.Segment.ID, owners[r.Segment.ID])
+		}
+	}
 }
