@@ -240,6 +240,7 @@ func TestTheLogIsEvidenceAndHoldsNoNames(t *testing.T) {
 	exam := publishes(t, p, c.ID, device, 2)
 	sees(t, d, patient)
 	sees(t, pat, device)
+	service.call("POST", "/consultations/"+c.ID+"/holds", map[string]string{"reason": "incident", "reference": "Kuddelmuddel 7"}, 201, new(any))
 	service.call("POST", "/consultations/"+c.ID+"/recording/pause?reason=private", nil, 204, nil)
 	ctx, cancel := within20()
 	defer cancel()
@@ -275,7 +276,7 @@ func TestTheLogIsEvidenceAndHoldsNoNames(t *testing.T) {
 			events.TypeConnectionPairSelected, events.TypeConnectionCandidateIgnored, events.TypeTrackStarted, events.TypeTrackEnded,
 			events.TypeTrackMuted, events.TypeTrackUnmuted, events.TypeRecordingPaused, events.TypeRecordingResumed,
 			events.TypeSegmentOpened, events.TypeSegmentAnchored, events.TypeSegmentSealed, events.TypeSegmentStored,
-			events.TypeArchiveRequested, events.TypeArchiveStarted, events.TypeArchiveRendered,
+			events.TypeArchiveRequested, events.TypeArchiveStarted, events.TypeArchiveRendered, events.TypeHoldPlaced,
 		} {
 			if n[want] == 0 {
 				t.Errorf("there is no %s", want)
@@ -313,7 +314,7 @@ func TestTheLogIsEvidenceAndHoldsNoNames(t *testing.T) {
 	t.Run("no name, title, address or user agent is in log, logs or metrics", func(t *testing.T) {
 		secrets := ownAddresses(t)
 		for _, name := range []string{
-			"Zdenka", "Ueberzwerch", "Iphigenie", "Kraxelhuber", "Schlawiner", "Otoskop", "Trallala", "Quastenflosser", "Zwiebelkuchen",
+			"Zdenka", "Ueberzwerch", "Iphigenie", "Kraxelhuber", "Schlawiner", "Otoskop", "Trallala", "Quastenflosser", "Zwiebelkuchen", "Kuddelmuddel",
 		} {
 			secrets = append(secrets, word("name", name))
 		}
