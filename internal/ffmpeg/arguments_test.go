@@ -70,6 +70,7 @@ func TestArguments(t *testing.T) {
 	framed := filled
 	framed.Window = &Place{X: 642, Y: 182, Width: 636, Height: 356}
 	named := composition(a, framed)
+	named.Encoder.Params = "subme=1"
 	named.OverlayX, named.OverlayY = 2, 480
 	named.Names = []Place{{X: 10, Y: 492, Width: 170, Height: 36}, {X: 650, Y: 492, Width: 90, Height: 36}}
 	tests := []struct {

@@ -77,7 +77,8 @@ type Stamp struct {
 type Encoder struct {
 	Preset string // of x264
 	CRF    int
-	GOP    int // frames from keyframe to keyframe: how exactly a player can seek
+	GOP    int    // frames from keyframe to keyframe: how exactly a player can seek
+	Params string `json:",omitempty"` // of x264, beyond the preset: name=value:name=value
 }
 
 // codecsOf lists the decoders that may open a codec.
@@ -232,9 +233,13 @@ func blurred(s *ffgo.Stream, w, h int) *ffgo.Stream {
 }
 
 func (c Composition) output(picture *ffgo.Stream) *ffgo.Stream {
+	params := "cpu-independent=1"
+	if c.Encoder.Params != "" {
+		params += ":" + c.Encoder.Params
+	}
 	return ffgo.Output([]*ffgo.Stream{picture}, file(c.Out), bitexact(ffgo.KwArgs{
 		"f": "mpegts", "frames:v": c.Frames, "c:v": "libx264", "preset": c.Encoder.Preset, "crf": c.Encoder.CRF,
-		"g": c.Encoder.GOP, "sc_threshold": 0, "threads": 1, "x264-params": "cpu-independent=1",
+		"g": c.Encoder.GOP, "sc_threshold": 0, "threads": 1, "x264-params": params,
 		// Browsers' cameras and our own drawings are BT.601; players take untagged HD for BT.709.
 		"colorspace": "smpte170m", "color_primaries": "smpte170m", "color_trc": "smpte170m", "color_range": "tv",
 	}))
