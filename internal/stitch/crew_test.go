@@ -285,7 +285,7 @@ exec ffmpeg "$@"`)
 			w.queued(version)
 			begun, inRound := time.Now(), 0
 			for done < kills && inRound < killsInRound {
-				timer := time.NewTimer(time.Duration(rand.IntN(1200)+50) * time.Millisecond)
+				timer := time.NewTimer(time.Duration(rand.IntN(700)+50) * time.Millisecond)
 				<-timer.C
 				if w.finished(version) {
 					break
