@@ -197,10 +197,7 @@ func (d brokenDisk) ReadAt([]byte, int64) (int, error) { return 0, d.err }
 var _ io.ReaderAt = brokenDisk{}
 
 func FuzzMP4(f *testing.F) {
-	raw, err := os.ReadFile("testdata/sample.mp4") // as encodeMP4 makes it, of twelve frames of 64x36
-	if err != nil {
-		f.Fatal(err)
-	}
+	raw := sampleFile(f, "testdata/sample.mp4", "-movflags", "+faststart")
 	f.Add(raw, int64(0))
 	moov := bytes.Index(raw, []byte("moov")) - 4
 	f.Add(raw[moov:moov+int(binary.BigEndian.Uint32(raw[moov:]))], int64(len(raw)))

@@ -125,11 +125,27 @@ func TestADamagedTransportStreamIsRefused(t *testing.T) {
 	}
 }
 
-func FuzzTransportStream(f *testing.F) {
-	raw, err := os.ReadFile("testdata/sample.ts") // the beginning of what encodeTS makes, in 64x36
-	if err != nil {
-		f.Fatal(err)
+// sampleFile is a small file of pictures for fuzzers, with a tone where the container is MP4. With -update it is made again:
+// go test ./internal/media -run Fuzz -update
+func sampleFile(t testing.TB, path string, out ...string) []byte {
+	t.Helper()
+	if *update {
+		args := []string{"-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=64x36:r=30", "-f", "lavfi", "-i", "sine=r=48000:d=0.4", "-map", "0:v"}
+		if strings.HasSuffix(path, ".mp4") {
+			args = append(args, "-map", "1:a", "-c:a", "aac", "-t", "0.4")
+		}
+		args = append(args, "-frames:v", "12", "-c:v", "libx264", "-preset", "veryfast", "-threads", "1", "-flags", "+bitexact", "-fflags", "+bitexact")
+		run(t, "ffmpeg", append(append(args, out...), path)...)
 	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func FuzzTransportStream(f *testing.F) {
+	raw := sampleFile(f, "testdata/sample.ts", "-f", "mpegts")
 	f.Add(raw)
 	f.Add(raw[:3*tsPacketSize])
 	f.Fuzz(func(t *testing.T, b []byte) {
