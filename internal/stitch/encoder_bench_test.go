@@ -85,7 +85,7 @@ var variations = map[string][]variation{
 	},
 	"fast": {
 		{"preset", ""},
-		{"crf_28", "crf=28"},
+		{"crf_26", "crf=26"},
 		{"crf_30", "crf=30"},
 		{"deblock", "deblock=0,0"},
 		{"cabac", "cabac=1"},
