@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
@@ -89,8 +90,9 @@ func TestBenchStitch(t *testing.T) {
 				rest -= steps[step].cpu
 			}
 			say("cpu_stitcher_s", "%.2f", rest)
-			// Names are still drawn and chunks still watched in it: both are done by the command that makes the chunk.
-			say("floor_ratio_bare", "%.3f", floorCPU/(cpu-steps["listen"].cpu-steps["storyboard"].cpu))
+			bare := w.drawnBare(worker, version)
+			say("cpu_compose_bare_s", "%.2f", bare)
+			say("floor_ratio_bare", "%.3f", floorCPU/(cpu-steps["listen"].cpu-steps["storyboard"].cpu-steps["compose"].cpu+bare))
 			say("selfcheck_60min_s", "%.0f", (inspected+steps["listen"].wall+steps["storyboard"].wall)*3600/float64(length))
 			// Chunks are not made during the call: what is to be done after it is all of it.
 			say("after_hangup_s", "%.2f", wall)
@@ -101,6 +103,58 @@ func TestBenchStitch(t *testing.T) {
 	}
 	scaleOut(t, say, length, heads, voices)
 	say("load_after", "%s", load(t))
+}
+
+// drawnBare is the processor time in seconds of drawing all chunks of a version once more, as many at a time as there are
+// processors, with nothing over the pictures and without watching them.
+func (w *world) drawnBare(worker *Worker, version int) float64 {
+	w.t.Helper()
+	var mu sync.Mutex
+	sum := 0.0
+	group := errgroup.Group{}
+	group.SetLimit(processors())
+	j := w.prepared(worker, version)
+	defer j.closeSegments()
+	orders, err := worker.orders(j)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, o := range orders {
+		if o.isSound() {
+			continue
+		}
+		dir := w.t.TempDir()
+		one := sample{o.recipe.Picture.Composition}.nameless()
+		args := unwatched(one.args(w.t))
+		group.Go(func() error {
+			files, done, err := worker.open(w.t.Context(), o.recipe.Sources)
+			if err != nil {
+				return err
+			}
+			defer done()
+			for i, tile := range o.recipe.Picture.Tiles {
+				if err := writeTileFile(filepath.Join(dir, one.Tiles[i].File), tile, files, one.Frames); err != nil {
+					return err
+				}
+			}
+			if err := os.WriteFile(filepath.Join(dir, one.Overlay), o.recipe.Picture.Overlay.PNG, 0o600); err != nil {
+				return err
+			}
+			cmd := exec.Command("ffmpeg", append([]string{"-nostats", "-nostdin", "-y", "-filter_complex_threads", "1"}, args...)...)
+			cmd.Dir = dir
+			if out, err := cmd.CombinedOutput(); err != nil {
+				return fmt.Errorf("%w\n%s", err, out)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			sum += (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds()
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		w.t.Fatal(err)
+	}
+	return sum
 }
 
 // step is what the runs of one step of ffmpeg took, in seconds.
