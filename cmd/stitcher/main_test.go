@@ -79,8 +79,14 @@ func TestStitcherFromStartToStop(t *testing.T) {
 	if info, err := blobs.Stat(t.Context(), rendered.Key); err != nil || info.Bytes != rendered.Bytes || rendered.DurationMS != 1200 {
 		t.Errorf("%+v: stored %+v, %v", rendered, info, err)
 	}
-	if p, ok, err := queue.Progress(t.Context(), consultation, 1); err != nil || !ok || p.Total != 36 {
-		t.Errorf("progress %+v, %v, %v", p, ok, err)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) { // it is told beside the job
+		p, ok, err := queue.Progress(t.Context(), consultation, 1)
+		if err == nil && ok && p.Total == 36 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("progress %+v, %v, %v", p, ok, err)
+		}
 	}
 	stop()
 	if err := <-ended; err != nil {

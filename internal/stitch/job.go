@@ -206,20 +206,24 @@ func (w *Worker) make(ctx context.Context, j *job, deliver func(context.Context,
 	return nil
 }
 
-// tellWhile reports progress until the returned function is called.
+// tellWhile reports progress until the returned function is called, and then once more: an archive that was made within a
+// moment has got somewhere too.
 func (w *Worker) tellWhile(ctx context.Context, j *job) func() {
 	if w.deps.Progress == nil {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	until, cancel := context.WithCancel(ctx)
 	var telling errgroup.Group
 	telling.Go(func() error {
-		j.meter.tell(ctx, w.deps.Progress)
+		j.meter.tell(until, w.deps.Progress)
 		return nil
 	})
 	return func() {
 		cancel()
 		_ = telling.Wait() // it has no errors
+		if ctx.Err() == nil {
+			w.deps.Progress(ctx, j.meter.now())
+		}
 	}
 }
 
