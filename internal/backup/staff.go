@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"consilium/internal/directory"
@@ -64,32 +61,15 @@ func (m *maker) copyStaff(ctx context.Context) (File, error) {
 	})
 }
 
-// copyStaff brings them back. Older back-ups have none.
+// copyStaff brings them back.
 func (r *restorer) copyStaff(ctx context.Context) error {
-	if _, ok := r.m.file(staffFile); !ok {
-		return nil
-	}
-	f, err := os.Open(filepath.Join(r.dir, staffFile))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for lines := json.NewDecoder(bufio.NewReader(f)); ; {
-		var line staffLine
-		err := lines.Decode(&line)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", staffFile, err)
-		}
+	return eachLine(r, staffFile, func(line staffLine) error {
 		if s := line.Staff; s != nil {
-			err = r.into.Directory.KeepStaff(ctx, directory.Staff{ID: s.ID, Issuer: s.Issuer, Subject: s.Subject, Role: s.Role, Name: s.Name, CreatedAt: s.CreatedAt})
-		} else if c := line.Case; c != nil {
-			err = r.into.Directory.KeepCase(ctx, directory.Case{Consultation: c.Consultation, Hold: c.Hold, Reference: c.Reference, CreatedAt: c.CreatedAt})
+			return r.into.Directory.KeepStaff(ctx, directory.Staff{ID: s.ID, Issuer: s.Issuer, Subject: s.Subject, Role: s.Role, Name: s.Name, CreatedAt: s.CreatedAt})
 		}
-		if err != nil {
-			return err
+		if c := line.Case; c != nil {
+			return r.into.Directory.KeepCase(ctx, directory.Case{Consultation: c.Consultation, Hold: c.Hold, Reference: c.Reference, CreatedAt: c.CreatedAt})
 		}
-	}
+		return nil
+	})
 }

@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
 	"consilium/internal/webhook"
 )
@@ -31,32 +28,17 @@ func (m *maker) copyWebhooks(ctx context.Context, through uint64) (File, error) 
 	})
 }
 
-// copyWebhooks brings the receivers back. Older back-ups have none.
+// copyWebhooks brings the receivers back.
 func (r *restorer) copyWebhooks(ctx context.Context) error {
-	if _, ok := r.m.file(webhooksFile); !ok {
-		return nil
-	}
 	info, err := r.into.Log.Info(ctx)
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(filepath.Join(r.dir, webhooksFile))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for lines := json.NewDecoder(bufio.NewReader(f)); ; {
-		var e webhook.Kept
-		err := lines.Decode(&e)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", webhooksFile, err)
-		}
+	return eachLine(r, webhooksFile, func(e webhook.Kept) error {
 		if err := r.into.Webhooks.Put(ctx, e, info.Created); err != nil {
 			return err
 		}
 		r.into.Logger.Info("a system that was told of events is paused until somebody resumes it", "webhook", e.ID)
-	}
+		return nil
+	})
 }
