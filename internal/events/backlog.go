@@ -11,6 +11,9 @@ const (
 	// backlogQuiet is how long the log must be silent before what is open is taken up: while the past is read, most of
 	// what begins turns out to be finished further on.
 	backlogQuiet = 200 * time.Millisecond
+	// backlogPresent is how long it must be silent after what happened a moment ago, backlogRecent or less: somebody waits for
+	// that, and the rest of the same moment comes with it.
+	backlogPresent, backlogRecent = 10 * time.Millisecond, time.Second
 	// backlogAgain is the pause after something could not be taken up.
 	backlogAgain = 2 * time.Second
 )
@@ -53,7 +56,7 @@ func WatchBacklog[K comparable](ctx context.Context, log Log, types []Type, note
 				return fmt.Errorf("watch the backlog: %w", it.err)
 			}
 			note(open, it.stored)
-			quiet.Reset(backlogQuiet)
+			quiet.Reset(silence(it.stored))
 		case <-quiet.C:
 			for key := range open {
 				if err := take(ctx, key); err != nil {
@@ -64,4 +67,12 @@ func WatchBacklog[K comparable](ctx context.Context, log Log, types []Type, note
 			}
 		}
 	}
+}
+
+// silence is how long the log must be silent after an event.
+func silence(e Stored) time.Duration {
+	if time.Since(e.Time) < backlogRecent {
+		return backlogPresent
+	}
+	return backlogQuiet
 }

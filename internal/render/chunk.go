@@ -28,6 +28,9 @@ const (
 	minChunk = 5 * Rate
 	// goodPlace is how many frames of each picture there may be to decode on average, so that a place is good to cut at.
 	goodPlace = 3 * Rate / 2
+	// lastChunk is the longest chunk that begins within the last maxChunk frames: it is among those that are left to be made
+	// when a call is over, which nobody should have to wait for alone.
+	lastChunk = 15 * Rate
 	// starting is what another process costs, in pixels to decode: about two seconds of a camera.
 	starting = 2 * Rate * Width * Height
 )
@@ -43,7 +46,8 @@ type Chunk struct {
 
 // Chunks cuts the scenes where little has to be decoded that is not shown, in order. Where a chunk ends depends on nothing
 // that comes half a minute after its beginning: so it stays what it is when the scene that it lies in turns out to last
-// longer. A plan without a picture has none.
+// longer. What begins in the last half minute is cut in two where it is long, so that two can make it. A plan without a
+// picture has none.
 func (p *Plan) Chunks() []Chunk {
 	if !p.Profile.Video {
 		return nil
@@ -53,6 +57,9 @@ func (p *Plan) Chunks() []Chunk {
 		places := p.places(s)
 		for at := s.Start; at < s.End; {
 			end, known := p.cut(s, places, at)
+			if p.Frames-at <= maxChunk && end-at > lastChunk {
+				end, known = (at+end+1)/2, at+maxChunk
+			}
 			all = append(all, Chunk{Scene: i, Start: at, Frames: end - at, Known: known})
 			at = end
 		}
