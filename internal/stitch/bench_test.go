@@ -2,6 +2,7 @@ package stitch
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -27,6 +28,10 @@ import (
 // benchSeconds is how long the consultation of TestBenchStitch is; unset, the test does nothing. ./task bench:stitch sets it.
 const benchSeconds = "STITCH_BENCH_SECONDS"
 
+// benchProfiles names the profiles that it measures, separated by spaces; how much several stitchers bring is measured with
+// "standard".
+const benchProfiles = "STITCH_BENCH_PROFILES"
+
 // TestBenchStitch measures how fast archives are made, of two people in 1280x720 at 30 Hz and about 1 Mbit/s, and prints
 // key=value lines. What it extrapolates it says.
 func TestBenchStitch(t *testing.T) {
@@ -51,58 +56,71 @@ func TestBenchStitch(t *testing.T) {
 	say("floor_encode_cpu_s_per_min", "%.2f", floor.encode)
 	say("floor_audio_cpu_s_per_min", "%.2f", floor.audio)
 	minutes := float64(length) / 60
-	floorCPU := (floor.scale + floor.encode + floor.audio) * minutes
-	say("floor_cpu_s", "%.2f", floorCPU)
+	say("floor_encode_fast_cpu_s_per_min", "%.2f", floor.encodeFast)
+	say("floor_cpu_s", "%.2f", (floor.scale+floor.encode+floor.audio)*minutes)
 
-	for _, profile := range []string{"standard", "fast"} {
-		w := newWorld(t)
-		w.talk(length, heads, voices)
-		version := w.end(int64(length)*1000, profile)
-		var inspecting atomic.Int64 // since when
-		registry := prometheus.NewRegistry()
-		worker := w.worker(ffmpeg.Config{Registerer: registry}, func(p Progress) {
-			if p.Stage == StageInspect {
-				inspecting.CompareAndSwap(0, time.Now().UnixNano())
-			}
-		})
-		before, begun := cpuTime(t), time.Now()
-		if err := worker.Make(t.Context(), w.consultation, version); err != nil {
-			t.Fatal(err)
-		}
-		wall, cpu := time.Since(begun).Seconds(), cpuTime(t)-before
-		inspected := 0.0
-		if since := inspecting.Load(); since != 0 {
-			inspected = time.Since(time.Unix(0, since)).Seconds()
-		}
-		archive := w.open(version)
-		say(profile+"_wall_s", "%.2f", wall)
-		say(profile+"_cpu_s", "%.2f", cpu)
-		say(profile+"_kbps", "%.0f", float64(archive.rendered.Bytes)*8/1000/float64(length))
-		say(profile+"_60min_s", "%.0f", wall*3600/float64(length))
-		say(profile+"_inspect_and_store_s", "%.1f", inspected)
-		if profile == "standard" {
-			say("job_cpu_s", "%.2f", cpu)
-			say("floor_ratio", "%.3f", floorCPU/cpu)
-			steps := stepsOf(t, registry)
-			rest := cpu
-			for _, step := range slices.Sorted(maps.Keys(steps)) {
-				say("cpu_"+step+"_s", "%.2f", steps[step].cpu)
-				rest -= steps[step].cpu
-			}
-			say("cpu_stitcher_s", "%.2f", rest)
-			bare := w.drawnBare(worker, version)
-			say("cpu_compose_bare_s", "%.2f", bare)
-			say("floor_ratio_bare", "%.3f", floorCPU/(cpu-steps["listen"].cpu-steps["storyboard"].cpu-steps["compose"].cpu+bare))
-			say("selfcheck_60min_s", "%.0f", (inspected+steps["listen"].wall+steps["storyboard"].wall)*3600/float64(length))
-			// Chunks are not made during the call: what is to be done after it is all of it.
-			say("after_hangup_s", "%.2f", wall)
-		}
+	profiles := strings.Fields(cmp.Or(os.Getenv(benchProfiles), "standard fast"))
+	for _, profile := range profiles {
+		measureProfile(t, say, profile, length, floor, heads, voices)
 	}
 	if length < 3600 {
 		say("extrapolated_from_s", "%d", length)
 	}
-	scaleOut(t, say, length, heads, voices)
+	if slices.Contains(profiles, "standard") {
+		scaleOut(t, say, length, heads, voices)
+	}
 	say("load_after", "%s", load(t))
+}
+
+// measureProfile has an archive of that profile made, and says how long that took and where the processor went.
+func measureProfile(t *testing.T, say func(key, format string, value any), profile string, length int, floor floorOf, heads []recorded, voices []clip) {
+	t.Helper()
+	w := newWorld(t)
+	w.talk(length, heads, voices)
+	version := w.end(int64(length)*1000, profile)
+	var inspecting atomic.Int64 // since when
+	registry := prometheus.NewRegistry()
+	worker := w.worker(ffmpeg.Config{Registerer: registry}, func(p Progress) {
+		if p.Stage == StageInspect {
+			inspecting.CompareAndSwap(0, time.Now().UnixNano())
+		}
+	})
+	before, begun := cpuTime(t), time.Now()
+	if err := worker.Make(t.Context(), w.consultation, version); err != nil {
+		t.Fatal(err)
+	}
+	wall, cpu := time.Since(begun).Seconds(), cpuTime(t)-before
+	inspected := 0.0
+	if since := inspecting.Load(); since != 0 {
+		inspected = time.Since(time.Unix(0, since)).Seconds()
+	}
+	archive := w.open(version)
+	say(profile+"_wall_s", "%.2f", wall)
+	say(profile+"_cpu_s", "%.2f", cpu)
+	say(profile+"_kbps", "%.0f", float64(archive.rendered.Bytes)*8/1000/float64(length))
+	say(profile+"_60min_s", "%.0f", wall*3600/float64(length))
+	say(profile+"_inspect_and_store_s", "%.1f", inspected)
+	steps := stepsOf(t, registry)
+	rest := cpu
+	for _, name := range slices.Sorted(maps.Keys(steps)) {
+		say(profile+"_"+name+"_cpu_s", "%.2f", steps[name].cpu)
+		rest -= steps[name].cpu
+	}
+	say(profile+"_stitcher_cpu_s", "%.2f", rest)
+	encode := map[string]float64{"standard": floor.encode, "fast": floor.encodeFast}[profile]
+	floorCPU := (floor.scale + encode + floor.audio) * float64(length) / 60
+	if profile != "standard" {
+		say(profile+"_floor_ratio", "%.3f", floorCPU/cpu)
+		return
+	}
+	say("job_cpu_s", "%.2f", cpu)
+	say("floor_ratio", "%.3f", floorCPU/cpu)
+	bare := w.drawnBare(worker, version)
+	say("standard_compose_bare_cpu_s", "%.2f", bare)
+	say("floor_ratio_bare", "%.3f", floorCPU/(cpu-steps["listen"].cpu-steps["storyboard"].cpu-steps["compose"].cpu+bare))
+	say("selfcheck_60min_s", "%.0f", (inspected+steps["listen"].wall+steps["storyboard"].wall)*3600/float64(length))
+	// Chunks are not made during the call: what is to be done after it is all of it.
+	say("after_hangup_s", "%.2f", wall)
 }
 
 // drawnBare is the processor time in seconds of drawing all chunks of a version once more, as many at a time as there are
@@ -290,8 +308,8 @@ func (c clip) numbered(n int64) clip {
 	return c
 }
 
-// floorOf is the CPU time per minute of archive that four plain commands of ffmpeg take (docs/archive.md).
-type floorOf struct{ decode, scale, encode, audio float64 }
+// floorOf is the CPU time per minute of archive that plain commands of ffmpeg take (docs/archive.md).
+type floorOf struct{ decode, scale, encode, encodeFast, audio float64 }
 
 // measureFloor runs each command three times and takes the least.
 func measureFloor(t *testing.T, heads []recorded, voices []clip) floorOf {
@@ -315,7 +333,9 @@ func measureFloor(t *testing.T, heads []recorded, voices []clip) floorOf {
 	raw := filepath.Join(dir, "raw.yuv")
 	run_(t, "-i", files[0], "-i", files[1], "-filter_complex", "[0:v]fps=30,scale=640:360:flags=bilinear[a];[1:v]fps=30,scale=640:360:flags=bilinear[b];[a][b]xstack=inputs=2:layout=0_0|640_0,pad=1280:720:0:180:0x20242b,format=yuv420p",
 		"-t", strconv.Itoa(seconds), "-f", "rawvideo", raw)
-	f.encode = least(t, "-f", "rawvideo", "-s", "1280x720", "-r", "30", "-pix_fmt", "yuv420p", "-i", raw, "-c:v", "libx264", "-preset", "veryfast", "-crf", "26", "-g", "60", "-threads", "1", "-f", "null", "-") * 60 / seconds
+	encode := []string{"-f", "rawvideo", "-s", "1280x720", "-r", "30", "-pix_fmt", "yuv420p", "-i", raw, "-c:v", "libx264", "-preset", "veryfast", "-crf", "26", "-g", "60", "-threads", "1", "-f", "null", "-"}
+	f.encode = least(t, encode...) * 60 / seconds
+	f.encodeFast = least(t, swapped(encode, "veryfast", "ultrafast")...) * 60 / seconds
 	a, b := path("a.ogg", voices[0].content), path("b.ogg", voices[1].content)
 	f.audio = least(t, "-c:a", "libopus", "-i", a, "-c:a", "libopus", "-i", b, "-filter_complex", "amix=inputs=2:normalize=0,alimiter=limit=0.95", "-t", strconv.Itoa(heads[0].seconds), "-c:a", "aac", "-b:a", "96k", "-f", "null", "-") * 60 / float64(heads[0].seconds)
 	return f
