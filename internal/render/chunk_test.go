@@ -50,7 +50,7 @@ func TestChunksBeginWhereLittleIsDecodedInVain(t *testing.T) {
 		"one of the two has keyframes all the time": {
 			twoCameras(60, []float64{0, 28, 56}, []float64{0, 5, 10, 15, 20, 25, 28.2, 35, 40, 45, 50, 55, 56.1}), []float64{28, 56, 60},
 		},
-		"a good place comes early": {twoCameras(50, []float64{0, 12}, []float64{0, 12.5}), []float64{12.5, 42.5, 50}},
+		"a good place comes early":               {twoCameras(50, []float64{0, 12}, []float64{0, 12.5}), []float64{12.5, 42.5, 50}},
 		"what is left at the end is made by two": {twoCameras(56, []float64{0, 26}, []float64{0, 26}), []float64{26, 41, 56}},
 		"nothing but the end":                    {twoCameras(28, []float64{0, 12}, []float64{0, 12}), []float64{14, 28}},
 		"too little for two":                     {twoCameras(15, []float64{0, 12}, []float64{0, 12}), []float64{15}},

@@ -131,6 +131,9 @@ type shared struct {
 	last   map[string]time.Time
 	news   chan jobs.ChunkNews
 	gained chan error // tells once that the gains of all voices are known; nil when they are
+	// made are finished pieces that are brought into the folder when all others are queued, in their order: nobody who
+	// could make one should wait for that.
+	made []made
 }
 
 // together has the pieces made by whoever is free, and brings them into the job's folder. Chunks are queued one by one as
@@ -165,6 +168,9 @@ func (w *Worker) together(ctx context.Context, j *job) error {
 	if err := w.eachPicture(j, func(o *order) error { return s.add(ctx, o) }); err != nil {
 		return err
 	}
+	if err := s.takeMade(ctx); err != nil {
+		return err
+	}
 	if err := s.wait(ctx, voices); err != nil {
 		return err
 	}
@@ -184,7 +190,26 @@ func (s *shared) add(ctx context.Context, o *order) error {
 		return nil
 	}
 	s.keys = append(s.keys, o.key)
-	return s.look(ctx, o.key)
+	m, ok, err := s.w.finished(ctx, o.key, o.recipe.extension())
+	if err != nil {
+		return err
+	}
+	if ok {
+		s.made = append(s.made, m)
+		return nil
+	}
+	return s.ask(ctx, o.key)
+}
+
+// takeMade takes the finished pieces of orders that were taken in.
+func (s *shared) takeMade(ctx context.Context) error {
+	for _, m := range s.made {
+		if err := s.take(ctx, m.Key, m); err != nil {
+			return err
+		}
+	}
+	s.made = nil
+	return nil
 }
 
 // addSounds takes orders of sound in.
@@ -196,7 +221,10 @@ func (s *shared) addSounds(ctx context.Context, orders []*order) error {
 	for i := 0; err == nil && i < len(orders); i++ {
 		err = s.add(ctx, orders[i])
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.takeMade(ctx)
 }
 
 // wait adds the sound of the voices when their gains are known, and goes on until nothing is open.
@@ -263,7 +291,7 @@ func (s *shared) lookForAll(ctx context.Context) error {
 	return nil
 }
 
-// look takes a piece that is there, and asks for one of which nothing was heard for long.
+// look takes a piece that is there, and asks for one that is not.
 func (s *shared) look(ctx context.Context, key string) error {
 	o := s.open[key][0]
 	m, ok, err := s.w.finished(ctx, key, o.recipe.extension())
@@ -273,6 +301,11 @@ func (s *shared) look(ctx context.Context, key string) error {
 	if ok {
 		return s.take(ctx, key, m)
 	}
+	return s.ask(ctx, key)
+}
+
+// ask asks for a piece that is not there and of which nothing was heard for long.
+func (s *shared) ask(ctx context.Context, key string) error {
 	if _, made := s.w.making.Load(key); made { // it was begun during the call, and there will be news of it
 		s.last[key] = time.Now()
 		return nil
