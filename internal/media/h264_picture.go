@@ -11,8 +11,12 @@ import (
 
 // Types of NAL units that are looked at here (H.264 table 7-1); slices are 1 to 5, of which 5 is of a picture that needs no other.
 const (
-	nalSlice = 1
-	nalPPS   = 8
+	nalSlice         = 1
+	nalPPS           = 8
+	nalDelimiter     = 9
+	nalEndOfSequence = 10
+	nalEndOfStream   = 11
+	nalFiller        = 12
 )
 
 // H264Picture is a picture of H.264 taken out of its container. The units are parts of the bytes that it was made of.
@@ -58,6 +62,20 @@ func annexB(b []byte) iter.Seq[[]byte] {
 			at = next
 		}
 	}
+}
+
+// AppendAVC adds a picture of H264AnnexB to bytes as MP4 files have it, each unit with its length before it in four bytes. What
+// the index has, parameter sets, and what only streams need, their marks of where pictures begin and end, is left out.
+func AppendAVC(to, b []byte) []byte {
+	for unit := range annexB(b) {
+		switch unit[0] & 0x1f {
+		case nalSPS, nalPPS, nalDelimiter, nalEndOfSequence, nalEndOfStream, nalFiller:
+			continue
+		}
+		to = binary.BigEndian.AppendUint32(to, uint32(len(unit)))
+		to = append(to, unit...)
+	}
+	return to
 }
 
 // ErrNotAVC says that a sample of an MP4 file is not made of whole units.
