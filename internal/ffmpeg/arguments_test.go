@@ -58,7 +58,7 @@ func composition(tiles ...Tile) Composition {
 
 func TestArguments(t *testing.T) {
 	a := Tile{File: "t0.ivf", Codec: "vp8", Y: 180, Width: 640, Height: 360}
-	b := Tile{File: "t1.ivf", Codec: "h264", X: 858, Y: 180, Width: 202, Height: 360, Scale: true}
+	b := Tile{File: "t1.ivf", Codec: "h264", X: 858, Y: 180, Width: 202, Height: 360}
 	late := a
 	late.Late = true
 	filled := b
@@ -135,7 +135,7 @@ func TestComposeRefuses(t *testing.T) {
 func TestComposeManyTiles(t *testing.T) {
 	var tiles []Tile
 	for i := range 25 {
-		tiles = append(tiles, Tile{File: "t" + itoa(i) + ".ivf", Codec: "vp8", X: i % 5 * 256, Y: i / 5 * 144, Width: 256, Height: 144, Scale: true})
+		tiles = append(tiles, Tile{File: "t" + itoa(i) + ".ivf", Codec: "vp8", X: i % 5 * 256, Y: i / 5 * 144, Width: 256, Height: 144})
 	}
 	c, err := Compose(composition(tiles...))
 	if err != nil {

@@ -37,7 +37,6 @@ type Tile struct {
 	X, Y   int    // even, within the canvas
 	Width  int    // even
 	Height int    // even
-	Scale  bool   // the source has another size
 	// Late draws the tile on top instead of stacking it, at about one and a half times the cost: the way for a source
 	// whose first frames do not decode, because then the other tiles do not wait for it.
 	Late bool
@@ -192,18 +191,21 @@ type placed struct {
 }
 
 // tile brings one source to the frame rate, the size and the pixel format of the canvas, below it what fills its place.
-// Nothing here has a memory that a rebuilt graph would lose.
+//
+// An encoder may change its size or its pixel format on the way, in VP9 and AV1 without a keyframe. The tool would build the
+// whole graph anew then and lose what was drawn once for all frames, so it is told not to, and the scaler, which takes every
+// frame as it comes, stands before all that counts on one size. Frames that are as they should be pass it untouched.
 func (c Composition) tile(t Tile) []placed {
-	s := ffgo.Input(file(t.File), input("ivf", codecsOf[t.Codec])).Video().Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)})
+	in := input("ivf", codecsOf[t.Codec])
+	in["reinit_filter"] = 0
+	s := ffgo.Input(file(t.File), in).Video().Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)})
 	var all []placed
 	if f := t.Fill; f != nil {
 		both := s.Split()
 		s = both.Get("0")
 		all = append(all, t.cut(blurred(both.Get("1"), f.Width, f.Height), *f))
 	}
-	if t.Scale {
-		s = s.Filter("scale", ffgo.Args{itoa(t.Width), itoa(t.Height), "flags=" + scaleFlags})
-	}
+	s = s.Filter("scale", ffgo.Args{itoa(t.Width), itoa(t.Height), "flags=" + scaleFlags})
 	s = s.Filter("setsar", ffgo.Args{"1"}).Filter("format", ffgo.Args{"yuv420p"})
 	return append(all, t.cut(s, Place{X: t.X, Y: t.Y, Width: t.Width, Height: t.Height}))
 }

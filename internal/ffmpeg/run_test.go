@@ -140,7 +140,7 @@ func TestComposeDrawsEveryTileInItsPlace(t *testing.T) {
 	writeTile(t, filepath.Join(dir, "t1.ivf"), source(t, 1, "90x160", "blue"), 60) // one frame is enough
 	c := composition(
 		Tile{File: "t0.ivf", Codec: "vp8", Width: 640, Height: 360, Window: &Place{20, 20, 600, 320}},
-		Tile{File: "t1.ivf", Codec: "vp8", X: 858, Y: 180, Width: 202, Height: 360, Scale: true},
+		Tile{File: "t1.ivf", Codec: "vp8", X: 858, Y: 180, Width: 202, Height: 360},
 	)
 	c.Names = []Place{{20, 20, 40, 30}} // of what the overlay holds in 0,0 to 100,50
 	c.Frames = 60

@@ -159,9 +159,8 @@ func (p *Plan) Compose(c Chunk, ways []Way) ffmpeg.Composition {
 		out.Tiles = append(out.Tiles, ffmpeg.Tile{
 			File: TileFile(i), Codec: decoders[pic.Codec],
 			X: pic.Rect.Min.X, Y: pic.Rect.Min.Y, Width: pic.Rect.Dx(), Height: pic.Rect.Dy(),
-			Scale: pic.Rect.Dx() != pic.Width || pic.Rect.Dy() != pic.Height,
-			Late:  ways[i] == Late,
-			Fill:  place(pic.Fill), Window: place(t.Cell.Inset(border)),
+			Late: ways[i] == Late,
+			Fill: place(pic.Fill), Window: place(t.Cell.Inset(border)),
 		})
 	}
 	return out
