@@ -61,3 +61,10 @@ func BodyADTS(packet []byte) []byte {
 	}
 	return packet[header:]
 }
+
+// ConfigADTS is what the header of a packet of SplitADTS says of how it is encoded, as MP4 files have it: the kind of AAC, the
+// rate and the channels (AudioSpecificConfig, ISO/IEC 14496-3, 1.6.2.1; the header counts kinds from 0).
+func ConfigADTS(packet []byte) []byte {
+	kind, rate, channels := packet[2]>>6+1, packet[2]>>2&0x0f, packet[2]&1<<2|packet[3]>>6
+	return []byte{kind<<3 | rate>>1, rate<<7 | channels<<3}
+}

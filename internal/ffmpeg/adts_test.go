@@ -36,6 +36,21 @@ func TestPacketsOfAACAreCutApart(t *testing.T) {
 	}
 }
 
+// The header and what is behind it, as MP4 files have them.
+func TestAPacketWithoutItsHeader(t *testing.T) {
+	for name, test := range map[string]struct{ packet, config, body []byte }{
+		"LC, 48 kHz, two channels":                {[]byte{0xff, 0xf1, 0x4c, 0x80, 1, 0x3f, 0xfc, 1, 2}, []byte{0x11, 0x90}, []byte{1, 2}},
+		"LC, 44.1 kHz, one channel, a checksum":   {[]byte{0xff, 0xf0, 0x50, 0x40, 1, 0x7f, 0xfc, 9, 9, 1}, []byte{0x12, 0x08}, []byte{1}},
+		"main, 8 kHz, seven channels and nothing": {[]byte{0xff, 0xf1, 0x2d, 0xc0, 0, 0xff, 0xfc}, []byte{0x0d, 0xb8}, []byte{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if config, body := ConfigADTS(test.packet), BodyADTS(test.packet); !bytes.Equal(config, test.config) || !bytes.Equal(body, test.body) {
+				t.Errorf("config %x, body %x", config, body)
+			}
+		})
+	}
+}
+
 func FuzzSplitADTS(f *testing.F) {
 	f.Add(adtsPacket(3))
 	f.Add(append(adtsPacket(0), adtsPacket(40)...))

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -84,13 +83,7 @@ func TestArguments(t *testing.T) {
 		{"compose_filled", func() (Command, error) { return Compose(clock(composition(a, filled))) }},
 		{"decode", func() (Command, error) { return DecodeVoice("v0.ogg") }},
 		{"encode", func() (Command, error) { return EncodeAudio("audio.m4a", 96000, Channels) }},
-		{"mux", func() (Command, error) {
-			return Mux(Parts{Pieces: "pieces.txt", Audio: "audio.m4a", Chapters: "chapters.txt", Out: "archive.mp4", Length: time.Minute})
-		}},
 		{"storyboard", func() (Command, error) { return Storyboard{Count: 15, Width: 160, Height: 90}.Command() }},
-		{"mux_audio_only", func() (Command, error) {
-			return Mux(Parts{Audio: "audio.m4a", Chapters: "chapters.txt", Out: "archive.mp4", Length: time.Minute})
-		}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -143,14 +136,6 @@ func TestComposeManyTiles(t *testing.T) {
 	}
 	if n := strings.Count(strings.Join(c.Args, " "), "-i file:"); n != 26 {
 		t.Errorf("%d inputs, want 26", n)
-	}
-}
-
-func TestMetadataKeepsTitlesAsTheyAre(t *testing.T) {
-	got := Metadata("a=b;c#d\\e\nf", []Chapter{{Start: 1500 * time.Millisecond, End: 2 * time.Second, Title: "[CHAPTER]"}})
-	want := ";FFMETADATA1\ntitle=a\\=b\\;c\\#d\\\\e\\\nf\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1500\nEND=2000\ntitle=[CHAPTER]\n"
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -1,11 +1,11 @@
 // Package ffmpeg is the only place that knows ffmpeg: how its arguments are written, how it is run and how what it says
 // is read.
 //
-// In come a Command (made by Compose, DecodeVoice, EncodeAudio, Mux, Storyboard) and a folder; out come files in that
+// In come a Command (made by Compose, DecodeVoice, EncodeAudio, EncodeADTS, Storyboard) and a folder; out come files in that
 // folder, a Result, or a RunError with what the tool wrote. Every process runs in a process group of its own, without
-// network, as an unprivileged user when we are root, with whitelists for formats and codecs, a time limit, and nothing but
+// network, as an unprivileged user when we are root, with whitelists for formats and codecs, limits of time and memory, and nothing but
 // relative file names. The package never decides what a picture shows and never sees a name of a person: text reaches
-// the tool only as pixels or in the chapters file.
+// the tool only as pixels.
 package ffmpeg
 
 import (
@@ -51,6 +51,8 @@ type Tool struct {
 
 	mu   sync.Mutex // guards cage
 	cage *cage      // nil until ffmpeg has run for the first time
+
+	unlimited sync.Once // says that a process could not be bounded
 }
 
 // defaultNice leaves the processor to calls that are live on the same machine.

@@ -87,7 +87,7 @@ func WriteMP4(to io.Writer, c MP4Content, pictures, sound io.Reader) (int64, err
 		}
 		n, err := io.CopyN(to, from, r.bytes)
 		if length += n; errors.Is(err, io.EOF) {
-			return length, fmt.Errorf("%w: %d bytes of samples from the %dth on, there are %d", errMP4Samples, r.bytes, r.first, n)
+			return length, fmt.Errorf("%w: %d bytes of samples from the %dth on, there are %d", ErrMP4Content, r.bytes, r.first, n)
 		}
 		if err != nil {
 			return length, err
@@ -96,14 +96,14 @@ func WriteMP4(to io.Writer, c MP4Content, pictures, sound io.Reader) (int64, err
 	return length, errors.Join(mustEnd(sound), l.noMorePictures(pictures))
 }
 
-// errMP4Samples says that a track's samples are not those that were laid out.
-var errMP4Samples = errors.New("the samples are not as long as they should be")
+// ErrMP4Content says that a film cannot be written as it was described.
+var ErrMP4Content = errors.New("not what an MP4 file of ours can hold")
 
 func mustEnd(r io.Reader) error {
 	n, err := io.ReadFull(r, make([]byte, 1))
 	switch {
 	case n > 0:
-		return fmt.Errorf("%w: there are more", errMP4Samples)
+		return fmt.Errorf("%w: there are more", ErrMP4Content)
 	case errors.Is(err, io.EOF):
 		return nil
 	}
@@ -151,7 +151,7 @@ type mp4Layout struct {
 func layOutMP4(c MP4Content) (*mp4Layout, error) {
 	l := &mp4Layout{MP4Content: c}
 	if err := l.check(); err != nil {
-		return nil, fmt.Errorf("lay out an MP4 file: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrMP4Content, err)
 	}
 	if len(c.Chapters) > 0 {
 		l.addWords()

@@ -297,7 +297,7 @@ func TestAnMP4ThatCannotBeIsNotWritten(t *testing.T) {
 		{"pictures that no decoder knows", func(c *MP4Content, _, _ *io.Reader) { c.Pictures.Sets = testSets[:1] }, "parameter sets"},
 		{"a gap between chapters", func(c *MP4Content, _, _ *io.Reader) { c.Chapters[1].Start += time.Second }, "chapter 1"},
 		{"a chapter that begins late", func(c *MP4Content, _, _ *io.Reader) { c.Chapters = c.Chapters[1:] }, "chapter 0"},
-		{"too few pictures", func(_ *MP4Content, p, _ *io.Reader) { *p = io.LimitReader(*p, 100) }, "as long as they should be"},
+		{"too few pictures", func(_ *MP4Content, p, _ *io.Reader) { *p = io.LimitReader(*p, 100) }, "bytes of samples from"},
 		{"too much sound", func(_ *MP4Content, _, s *io.Reader) { *s = io.MultiReader(*s, strings.NewReader("x")) }, "there are more"},
 		{"too many pictures", func(_ *MP4Content, p, _ *io.Reader) { *p = io.MultiReader(*p, strings.NewReader("x")) }, "there are more"},
 		{"sound that cannot be read", func(_ *MP4Content, _, s *io.Reader) { *s = iotest.ErrReader(broken) }, broken.Error()},

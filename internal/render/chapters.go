@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
 	"consilium/internal/sheet"
 	"consilium/internal/timeline"
 )
@@ -23,13 +23,13 @@ const (
 )
 
 // chapters turns the markers that mean something to a viewer into chapters, which cover the whole archive, and cues.
-func chapters(tl *timeline.Timeline, names sheet.Sheet, length time.Duration) ([]ffmpeg.Chapter, []Cue) {
+func chapters(tl *timeline.Timeline, names sheet.Sheet, length time.Duration) ([]media.Chapter, []Cue) {
 	w := wordsOf(names.Language)
 	roles := map[string]string{}
 	for _, p := range tl.Participants {
 		roles[p.ID] = p.Role
 	}
-	var all []ffmpeg.Chapter
+	var all []media.Chapter
 	cues := []Cue{}
 	for _, m := range tl.Markers {
 		text, ok := w.marker(m.Type, nameOn(names, m.Participant, roles[m.Participant]))
@@ -42,10 +42,10 @@ func chapters(tl *timeline.Timeline, names sheet.Sheet, length time.Duration) ([
 			all[n-1].Title += ", " + text
 			continue
 		}
-		all = append(all, ffmpeg.Chapter{Start: at, Title: text})
+		all = append(all, media.Chapter{Start: at, Title: text})
 	}
 	if len(all) == 0 || all[0].Start >= chapterSpacing {
-		all = append([]ffmpeg.Chapter{{Title: w.begins}}, all...)
+		all = append([]media.Chapter{{Title: w.begins}}, all...)
 	}
 	all[0].Start = 0
 	for i := range all {

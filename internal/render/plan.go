@@ -21,7 +21,7 @@ type Plan struct {
 	Frames       int64  // of the whole archive, also of one without a picture
 	Scenes       []Scene
 	Voices       []Voice
-	Chapters     []ffmpeg.Chapter
+	Chapters     []media.Chapter
 	Cues         []Cue
 	Title        string    // of the file
 	Keyframes    Keyframes `json:",omitempty"`

@@ -1,17 +1,20 @@
 package stitch
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"consilium/internal/blob"
 	"consilium/internal/events"
-	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
 )
 
 // Names of the files of an archive, in the work folder and in the blob store.
@@ -26,41 +29,37 @@ const (
 	ThumbnailsVTTFile = "thumbnails.vtt" // which of them belongs to which moment
 )
 
-const (
-	pieceListFile = "pieces.txt"
-	metadataFile  = "metadata.txt"
-)
-
 // lengthTolerance is by how much a file's length may differ from the plan's: the last packet of AAC is longer than what
 // is in it.
 const lengthTolerance = 50 * time.Millisecond
 
-// mux puts pieces, sound and chapters together, without encoding anything again.
+// mux puts pieces, sound and chapters together: it lays the index out and copies the samples behind it, in one pass.
 func (w *Worker) mux(ctx context.Context, j *job) error {
-	if err := j.joinSound(); err != nil {
-		return err
-	}
-	parts := ffmpeg.Parts{Audio: soundFile, Chapters: metadataFile, Out: ArchiveFile, Length: j.plan.Duration()}
-	files := map[string]string{metadataFile: ffmpeg.Metadata(j.plan.Title, j.plan.Chapters)}
-	if j.plan.Profile.Video {
-		var names []string
-		for i := range j.result.chunks {
-			names = append(names, chunkFile(i))
-		}
-		parts.Pieces = pieceListFile
-		files[pieceListFile] = ffmpeg.PieceList(names)
-	}
-	for name, text := range files {
-		if err := writeFile(filepath.Join(j.dir, name), []byte(text)); err != nil {
-			return err
-		}
-	}
-	cmd, err := ffmpeg.Mux(parts)
+	sound, err := j.joinSound()
 	if err != nil {
 		return err
 	}
-	_, err = w.deps.FFmpeg.Run(ctx, j.dir, cmd, ffmpeg.Pipes{})
-	return err
+	content := media.MP4Content{Title: j.plan.Title, Chapters: j.plan.Chapters, Sound: sound}
+	if j.plan.Profile.Video {
+		if content.Pictures, err = j.pictures(); err != nil {
+			return err
+		}
+	}
+	out, err := create(filepath.Join(j.dir, ArchiveFile))
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	packets := j.soundSamples(ctx)
+	defer packets.Close()
+	pictures := newInTurn(ctx, len(j.result.strips), func(i int) (io.ReadCloser, error) { return j.openIn(stripFile(i)) })
+	defer pictures.Close()
+	to := bufio.NewWriterSize(out, copyBuffer)
+	_, err = media.WriteMP4(to, content, pictures, packets)
+	if errors.Is(err, media.ErrMP4Content) {
+		return &failure{CodeRenderFailed, err}
+	}
+	return errors.Join(err, to.Flush(), out.Close())
 }
 
 // media are the names of the archive's files that lie in the folder of the job.

@@ -105,51 +105,6 @@ func detailed(t *testing.T, frames int) clip {
 		"-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "5M", "-g", "1000", "-f", "ivf", "pipe:1")))
 }
 
-// A tool that joins something else than it was given, and is content, fails the version.
-func TestAFileThatIsNotItsPiecesFailsTheArchive(t *testing.T) {
-	t.Parallel()
-	if testing.Short() {
-		t.Skip("makes several archives")
-	}
-	const middle = `size=$(stat -c %s archive.mp4); at=$((size * 2 / 3))
-	byte=$(od -An -tu1 -j$at -N1 archive.mp4)
-	printf "\$(printf %o $((byte ^ 1)))" | dd of=archive.mp4 bs=1 seek=$at conv=notrunc 2>/dev/null; `
-	face, voice := detailed(t, 45), microphone(t, 1000, 75)
-	for name, test := range map[string]struct {
-		profile, before, after, want string
-	}{
-		"a bit of a picture is turned over":   {"fast", "", middle, "are others in the finished file"},
-		"a bit of the sound is turned over":   {"audio", "", middle, "is another one in the finished file"},
-		"two chunks have changed places":      {"fast", `sed '2{h;d};3G' pieces.txt >x; mv x pieces.txt; `, "", "are others in the finished file"},
-		"a packet of the sound is left out":   {"audio", `tail -c +$(($(od -An -tu1 -j4 -N1 sound.aac) * 8 + $(od -An -tu1 -j5 -N1 sound.aac) / 32 + 1)) sound.aac >x; mv x sound.aac; `, "", "the finished file"},
-		"the picture comes half a frame late": {"fast", "", `mv archive.mp4 x; ffmpeg -v error -itsoffset 0.0166 -i x -i x -map 0:v -map 1:a -c copy -f mp4 archive.mp4 || exit; `, "is shown at"},
-		"the sound comes a packet late":       {"audio", "", `mv archive.mp4 x; ffmpeg -v error -itsoffset 0.02134 -i x -c copy -f mp4 archive.mp4 || exit; `, "is heard at"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			a := w.join(0, "A")
-			a.record(0, a.track(0, media.VP8, media.Camera, 1), 1, face)
-			if test.profile == "audio" { // else nearly all of the file is pictures
-				a.record(0, a.track(0, media.Opus, media.Microphone, 2), 2, voice[0])
-			}
-			w.join(750, "B")
-			version := w.end(1500, test.profile)
-			path := w.script(`case "$*" in *faststart*) ` + test.before + `ffmpeg "$@" || exit; ` + test.after + `exit 0 ;; esac
-exec ffmpeg "$@"`)
-			if err := w.worker(ffmpeg.Config{Path: path}, nil).Make(t.Context(), w.consultation, version); err != nil {
-				t.Fatal(err)
-			}
-			failed, ok := w.result(version).(events.ArchiveFailed)
-			if !ok || failed.Code != CodeRenderFailed {
-				t.Fatalf("got %+v", w.result(version))
-			}
-			if text := string(w.get(failed.Detail.Key)); !strings.Contains(text, test.want) {
-				t.Errorf("detail: %s", text)
-			}
-		})
-	}
-}
-
 // An encoder that loses the sound fails the version, with the reason.
 func TestASoundThatIsNotWhatWasMixedFailsTheArchive(t *testing.T) {
 	w := newWorld(t)

@@ -2,11 +2,14 @@ package stitch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -40,13 +43,7 @@ func (j *job) checkJoined(ctx context.Context) error {
 	if err := j.check(index); err != nil {
 		return &failure{CodeRenderFailed, err}
 	}
-	if err := j.checkPackets(ctx, in, index.Audio()); err != nil {
-		return err
-	}
-	if !j.plan.Profile.Video {
-		return nil
-	}
-	return j.checkPictures(ctx, in, index.Video())
+	return j.checkSamples(ctx, in, index)
 }
 
 // readIndex reads the index of an MP4 file.
@@ -125,97 +122,227 @@ func checkSoundTimes(audio *media.MP4Track) error {
 	return nil
 }
 
-// sampleReader reads the samples of a track one by one.
-type sampleReader struct {
-	in   *os.File
-	next func() (media.MP4Sample, bool)
-	buf  []byte
+// heldSamples are the samples of a track while they are held against the pieces, one by one.
+type heldSamples struct {
+	next  func() (media.MP4Sample, bool)
+	now   media.MP4Sample
+	more  bool
+	check func(s media.MP4Sample, b []byte) error // a *failure says what is wrong with a sample
+	end   func() error                            // called behind the last one
 }
 
-// read gives the bytes of the next sample, good until the one after it; none behind the last one.
-func (s *sampleReader) read() (media.MP4Sample, []byte, error) {
-	sample, ok := s.next()
-	if !ok {
-		return sample, nil, nil
+// checkSamples reads all samples in the order of the file, so that it is read once from its beginning to its end, and holds those of
+// each track against its pieces.
+func (j *job) checkSamples(ctx context.Context, in io.ReaderAt, index *media.MP4) error {
+	sound := &soundCheck{job: j}
+	tracks := []*heldSamples{{check: sound.check, end: sound.end}}
+	list := []*media.MP4Track{index.Audio()}
+	if j.plan.Profile.Video {
+		pictures, err := newPictureCheck(j, index.Video().Sets)
+		if err != nil {
+			return err
+		}
+		tracks = append(tracks, &heldSamples{check: pictures.check, end: pictures.end})
+		list = append(list, index.Video())
 	}
-	s.buf = slices.Grow(s.buf[:0], int(sample.Size))[:sample.Size]
-	_, err := s.in.ReadAt(s.buf, sample.Offset)
-	return sample, s.buf, err
-}
-
-// checkPictures holds the pictures of the finished file against those of the chunks.
-func (j *job) checkPictures(ctx context.Context, in *os.File, video *media.MP4Track) error {
-	next, stop := iter.Pull(video.Samples())
-	defer stop()
-	samples := &sampleReader{in: in, next: next}
-	for i := range j.result.pictures {
-		if ctx.Err() != nil {
+	for i, t := range tracks {
+		next, stop := iter.Pull(list[i].Samples())
+		defer stop()
+		t.next = next
+		t.now, t.more = next()
+	}
+	file := &pieceOfFile{in: in}
+	for n := 0; ; n++ {
+		t := earliest(tracks)
+		if t == nil {
+			break
+		}
+		if n%1000 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := j.result.pictures[i].checkJoined(samples, video.Sets); err != nil {
-			return fmt.Errorf("chunk %d: %w", i, err)
+		b, err := file.bytes(t.now)
+		if err == nil {
+			err = t.check(t.now, b)
+		}
+		if err != nil {
+			return err
+		}
+		t.now, t.more = t.next()
+	}
+	for _, t := range tracks {
+		if err := t.end(); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// checkJoined holds the next pictures of the finished file against those of a chunk.
-func (e *encoded) checkJoined(samples *sampleReader, sets [][]byte) error {
-	if !slices.EqualFunc(e.Sets, sets, bytes.Equal) {
-		return &failure{CodeRenderFailed, errors.New("the file says otherwise than the chunk how it is encoded")}
-	}
-	sum := sha256.New()
-	for n := range e.Frames {
-		sample, b, err := samples.read()
-		if err != nil {
-			return err
-		}
-		picture, err := media.H264AVC(b)
-		if err == nil && picture.Key != sample.Key {
-			err = errors.New("what is a keyframe is not called one, or what is none")
-		}
-		if err != nil {
-			return &failure{CodeRenderFailed, fmt.Errorf("frame %d in the finished file: %w", n, err)}
-		}
-		if err := picture.WriteSlices(sum); err != nil {
-			return err
+// earliest is the track whose next sample comes first in the file; nil when there is none.
+func earliest(all []*heldSamples) (first *heldSamples) {
+	for _, t := range all {
+		if t.more && (first == nil || t.now.Offset < first.now.Offset) {
+			first = t
 		}
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != e.Slices {
-		return &failure{CodeRenderFailed, errors.New("its pictures are others in the finished file")}
+	return first
+}
+
+// pieceOfFile reads samples that stand one behind the other a piece of the file at a time, and any others by themselves.
+type pieceOfFile struct {
+	in  io.ReaderAt
+	buf []byte // what the file has from at on
+	at  int64
+}
+
+// bytes are those of a sample, good until the next one.
+func (r *pieceOfFile) bytes(s media.MP4Sample) ([]byte, error) {
+	if end := r.at + int64(len(r.buf)); s.Offset < r.at || s.Offset+s.Size > end {
+		size := s.Size
+		if ahead := s.Offset - end; ahead <= copyBuffer && s.Offset >= r.at {
+			size = max(size, 4*copyBuffer)
+		}
+		r.buf, r.at = slices.Grow(r.buf[:0], int(size))[:size], s.Offset
+		n, err := r.in.ReadAt(r.buf, r.at)
+		if r.buf = r.buf[:n]; int64(n) < s.Size {
+			return nil, fmt.Errorf("read a sample of the finished file: %w", err)
+		}
 	}
+	return r.buf[s.Offset-r.at:][:s.Size], nil
+}
+
+// pictureCheck holds the pictures of the finished file against those of the chunks.
+type pictureCheck struct {
+	job   *job
+	sets  [][]byte // as the file has them
+	chunk int
+	frame int64 // of the chunk
+	sum   hash.Hash
+	order *media.H264Order
+	group []shown // the pictures since the last keyframe, in the order of decoding
+	last  int64   // when the last picture before them is shown
+}
+
+// shown is when a picture is shown: by what it says itself, and by the file.
+type shown struct{ place, at int64 }
+
+// closeGroup says whether the file shows the pictures since the last keyframe in the order that they name themselves, behind
+// all that came before.
+func (c *pictureCheck) closeGroup() error {
+	slices.SortFunc(c.group, func(a, b shown) int { return cmp.Compare(a.place, b.place) })
+	for _, s := range c.group {
+		if s.at <= c.last {
+			return c.fails(errors.New("its pictures are shown in another order in the finished file"))
+		}
+		c.last = s.at
+	}
+	c.group = c.group[:0]
 	return nil
 }
 
-// checkPackets holds the sound of the finished file against its pieces.
-func (j *job) checkPackets(ctx context.Context, in *os.File, audio *media.MP4Track) error {
-	next, stop := iter.Pull(audio.Samples())
-	defer stop()
-	samples := &sampleReader{in: in, next: next}
-	for i := range j.result.sounds {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		raw, err := os.ReadFile(filepath.Join(j.dir, soundFileOf(i)))
-		if err != nil {
+// note takes down when a picture is shown.
+func (c *pictureCheck) note(s media.MP4Sample, p media.H264Picture) error {
+	if s.Key {
+		if err := c.closeGroup(); err != nil {
 			return err
 		}
-		packets, err := ffmpeg.SplitADTS(raw)
-		if err != nil {
-			return &failure{CodeRenderFailed, err}
-		}
-		for n, p := range packets {
-			_, b, err := samples.read()
-			if err != nil {
-				return err
-			}
-			if !bytes.Equal(ffmpeg.BodyADTS(p), b) {
-				return &failure{CodeRenderFailed, fmt.Errorf("packet %d of piece %d of the sound is another one in the finished file", n, i)}
-			}
+	}
+	place, err := c.order.Next(p)
+	if err != nil {
+		return c.fails(err)
+	}
+	c.group = append(c.group, shown{place, s.At})
+	return nil
+}
+
+func newPictureCheck(j *job, sets [][]byte) (*pictureCheck, error) {
+	c := &pictureCheck{job: j, sets: sets, last: -1}
+	if len(sets) == 0 {
+		return nil, c.fails(errors.New("nothing says how it is encoded"))
+	}
+	var err error
+	if c.order, err = media.NewH264Order(sets[0]); err != nil {
+		return nil, c.fails(err)
+	}
+	return c, nil
+}
+
+func (c *pictureCheck) check(s media.MP4Sample, b []byte) error {
+	if c.chunk == len(c.job.result.pictures) {
+		return &failure{CodeRenderFailed, errors.New("the finished file has more pictures than its chunks")}
+	}
+	e := &c.job.result.pictures[c.chunk]
+	if c.frame == 0 {
+		if c.sum = sha256.New(); !slices.EqualFunc(e.Sets, c.sets, bytes.Equal) {
+			return c.fails(errors.New("the file says otherwise than the chunk how it is encoded"))
 		}
 	}
-	if _, more := next(); more {
+	picture, err := media.H264AVC(b)
+	if err == nil && picture.Key != s.Key {
+		err = errors.New("what is a keyframe is not called one, or what is none")
+	}
+	if err != nil {
+		return c.fails(fmt.Errorf("frame %d in the finished file: %w", c.frame, err))
+	}
+	if err := errors.Join(c.note(s, picture), picture.WriteSlices(c.sum)); err != nil {
+		return err
+	}
+	if c.frame++; c.frame < e.Frames {
+		return nil
+	}
+	if hex.EncodeToString(c.sum.Sum(nil)) != e.Slices {
+		return c.fails(errors.New("its pictures are others in the finished file"))
+	}
+	c.chunk, c.frame = c.chunk+1, 0
+	return nil
+}
+
+func (c *pictureCheck) end() error {
+	if n := len(c.job.result.pictures); c.chunk < n {
+		return c.fails(fmt.Errorf("the finished file ends at its frame %d", c.frame))
+	}
+	return c.closeGroup()
+}
+
+func (c *pictureCheck) fails(err error) error {
+	return &failure{CodeRenderFailed, fmt.Errorf("chunk %d: %w", c.chunk, err)}
+}
+
+// soundCheck holds the sound of the finished file against its pieces.
+type soundCheck struct {
+	job     *job
+	piece   int      // the one after that of packets
+	packets [][]byte // that are still to come of a piece
+}
+
+// expect opens the next piece when the one before it is over. It leaves no packets when there is none.
+func (c *soundCheck) expect() (err error) {
+	for len(c.packets) == 0 && c.piece < len(c.job.result.sounds) && err == nil {
+		_, c.packets, err = c.job.packets(c.piece)
+		c.piece++
+	}
+	return err
+}
+
+func (c *soundCheck) check(_ media.MP4Sample, b []byte) error {
+	if err := c.expect(); err != nil {
+		return err
+	}
+	if len(c.packets) == 0 {
 		return &failure{CodeRenderFailed, errors.New("the finished file has more sound than its pieces")}
+	}
+	if !bytes.Equal(ffmpeg.BodyADTS(c.packets[0]), b) {
+		return &failure{CodeRenderFailed, fmt.Errorf("a packet of piece %d of the sound, with %d behind it, is another one in the finished file", c.piece-1, len(c.packets)-1)}
+	}
+	c.packets = c.packets[1:]
+	return nil
+}
+
+func (c *soundCheck) end() error {
+	if err := c.expect(); err != nil {
+		return err
+	}
+	if len(c.packets) > 0 {
+		return &failure{CodeRenderFailed, errors.New("the finished file has less sound than its pieces")}
 	}
 	return nil
 }

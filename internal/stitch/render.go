@@ -17,6 +17,7 @@ import (
 	"consilium/internal/blob"
 	"consilium/internal/events"
 	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
 	"consilium/internal/render"
 	"consilium/internal/timeline"
 )
@@ -25,6 +26,7 @@ import (
 type result struct {
 	mu           sync.Mutex  // guards what follows while pieces are made
 	chunks       []Piece     // in the order of the archive
+	strips       []strip     // their samples
 	pictures     []encoded   // what is in them, of the keyframes only what was not decoded
 	thumbnails   []candidate // in the order of the archive
 	sound        Piece       // all of it, from what it was joined
@@ -39,18 +41,14 @@ type result struct {
 	peaks        []byte
 }
 
-const soundFile = "sound.aac"
-
 // voiceFile is the name of the sound of one participant.
 func voiceFile(participant string) string { return "voice-" + participant + ".m4a" }
-
-// chunkFile is the name of a finished chunk in the folder of a job.
-func chunkFile(i int) string { return fmt.Sprintf("c%04d.ts", i) }
 
 // render sees to it that all chunks and the sound are there, the longest first, and brings them into the job's folder.
 func (w *Worker) render(ctx context.Context, j *job) error {
 	j.result.chunks = make([]Piece, len(j.plan.Chunks()))
 	j.result.pictures = make([]encoded, len(j.result.chunks))
+	j.result.strips = make([]strip, len(j.result.chunks))
 	j.result.sounds = make([]soundDone, (j.plan.Samples()+pieceSamples-1)/pieceSamples)
 	if j.shared {
 		return w.together(ctx, j)
@@ -130,15 +128,12 @@ func (w *Worker) fulfil(ctx context.Context, j *job, o *order) error {
 // made, or the sound, costs the archive.
 func (o *order) canBeIsolated() bool { return !o.isSound() && len(o.shown) > 0 }
 
-// file is the name of the piece in the folder of the job.
+// file is the name of a piece of the sound, or of a single voice, in the folder of the job.
 func (o *order) file() string {
-	switch {
-	case o.voice != "":
+	if o.voice != "" {
 		return voiceFile(o.voice)
-	case o.isSound():
-		return soundFileOf(o.part)
 	}
-	return chunkFile(o.chunk)
+	return soundFileOf(o.part)
 }
 
 // explain says of which piece an error is.
@@ -195,19 +190,39 @@ func (w *Worker) collect(ctx context.Context, j *job, o *order, m made) error {
 		return err
 	}
 	defer in.Close()
+	sum := sha256.New()
+	bytes := io.TeeReader(in, sum)
+	if o.isSound() {
+		err = j.collectSound(o, bytes)
+	} else {
+		err = j.collectStrip(o.chunk, bytes)
+	}
+	if err != nil && !errors.Is(err, media.ErrNotTS) {
+		return err
+	}
+	if _, rest := io.Copy(io.Discard, bytes); rest != nil {
+		return rest
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != m.SHA256 {
+		return errPieceGone
+	}
+	if err != nil { // it was no stream when it was made
+		return &failure{CodeRenderFailed, err}
+	}
+	return w.touch(ctx, m)
+}
+
+// collectSound puts a piece of the sound, or a single voice, into the folder of the job.
+func (j *job) collectSound(o *order, in io.Reader) error {
 	out, err := create(filepath.Join(j.dir, o.file()))
 	if err != nil {
 		return err
 	}
 	defer out.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(out, sum), in); err != nil {
+	if _, err := io.Copy(out, in); err != nil {
 		return err
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != m.SHA256 {
-		return errPieceGone
-	}
-	return errors.Join(out.Close(), w.touch(ctx, m))
+	return out.Close()
 }
 
 // account puts a finished piece into the result.

@@ -3,11 +3,8 @@ package stitch
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -367,36 +364,6 @@ func measureVoice(ctx context.Context, s *soundWork, mix *mixer) (made, error) {
 	})
 	meter.end()
 	return made{Lost: mix.lostRuns(), Tenths: meter.tenths}, err
-}
-
-// soundFileOf is the name of a piece of the sound in the folder of a job.
-func soundFileOf(part int) string { return fmt.Sprintf("s%04d.aac", part) }
-
-// joinSound puts the pieces of the sound together and finds out what is to be known of the whole.
-func (j *job) joinSound() error {
-	out, err := create(filepath.Join(j.dir, soundFile))
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	sum, keys := sha256.New(), sha256.New()
-	var tenths []float32
-	for i, part := range j.result.sounds {
-		in, err := os.Open(filepath.Join(j.dir, soundFileOf(i)))
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.MultiWriter(out, sum), in)
-		if err := errors.Join(err, in.Close()); err != nil {
-			return fmt.Errorf("join the sound: %w", err)
-		}
-		fmt.Fprintln(keys, part.Key)
-		j.result.peaks = append(j.result.peaks, part.made.Peaks...)
-		tenths = append(tenths, part.made.Tenths...)
-	}
-	j.result.sound = Piece{Key: hex.EncodeToString(keys.Sum(nil)), SHA256: hex.EncodeToString(sum.Sum(nil))}
-	j.result.loudness = integratedLoudness(tenths)
-	return out.Close()
 }
 
 // soundDone is a finished piece of the sound.

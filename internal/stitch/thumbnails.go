@@ -3,13 +3,18 @@ package stitch
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
+	"io"
+	"os"
 	"path/filepath"
 	"time"
 
+	"consilium/internal/blob"
 	"consilium/internal/render"
 )
 
@@ -78,7 +83,7 @@ func (w *Worker) see(ctx context.Context, j *job) error {
 		if len(j.result.pictures[i].Keyframes) == 0 {
 			continue
 		}
-		e, unseen, err := w.look(ctx, j.dir, filepath.Join(j.dir, chunkFile(i)), c.Frames)
+		e, unseen, err := w.lookAgain(ctx, j, i, c.Frames)
 		if poisoned(err) { // the next version is to make it again
 			err = errors.Join(err, w.deps.Blobs.Delete(ctx, pieceKey(j.result.chunks[i].Key, ".json")))
 		}
@@ -94,6 +99,45 @@ func (w *Worker) see(ctx context.Context, j *job) error {
 		j.result.mu.Unlock()
 	}
 	return nil
+}
+
+// lookAgain is look for a finished chunk, of which the job's folder has nothing but the samples.
+func (w *Worker) lookAgain(ctx context.Context, j *job, chunk int, frames int64) (e *encoded, unseen, err error) {
+	name := filepath.Join(j.dir, render.ChunkFile)
+	defer os.Remove(name) // else it goes with the folder
+	err = w.fetchPiece(ctx, pieceKey(j.result.chunks[chunk].Key, chunkExtension), j.result.chunks[chunk].SHA256, name)
+	if errors.Is(err, errPieceGone) { // the archive has it, but it cannot be looked at
+		return nil, err, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return w.look(ctx, j.dir, name, frames)
+}
+
+// fetchPiece brings the media of a finished piece to path.
+func (w *Worker) fetchPiece(ctx context.Context, key, digest, path string) error {
+	in, err := w.deps.Blobs.Get(ctx, key)
+	if errors.Is(err, blob.ErrNotFound) {
+		return errPieceGone
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := create(path)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(out, sum), in); err != nil {
+		return err
+	}
+	if hex.EncodeToString(sum.Sum(nil)) != digest {
+		return errPieceGone
+	}
+	return out.Close()
 }
 
 // writeThumbnails puts the thumbnails on one sheet.
