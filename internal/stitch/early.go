@@ -32,6 +32,8 @@ const (
 	// placing is how much of the future a place depends on (package timeline), reporting how long anchors wait at most until
 	// they are in the log, and deciding what the choice of the speaker and the calm of scenes look ahead.
 	placing, reporting, deciding = 30 * time.Second, 16 * time.Second, 2 * time.Second
+	// telling is how long it takes at most from a batch of anchors to the time that its event has.
+	telling = time.Second
 	// following is how long a file may last: how fast a recording is played is known for good when the next file has begun.
 	following = 32 * time.Second
 	// forgotten is how old a segment may be that was begun and is not stored before nobody waits for it: files are closed
@@ -230,7 +232,7 @@ func settledFrames(history []events.Stored) int64 {
 		case events.SegmentOpened:
 			of(e.Track).opened(e, ev.Time)
 		case events.SegmentAnchored:
-			of(e.Track).anchored(e)
+			of(e.Track).anchored(e, ev.Time)
 		case events.SegmentStored:
 			for _, t := range tracks {
 				delete(t.open, e.Segment)
@@ -257,7 +259,7 @@ func settledSamples(frames int64) int64 {
 // trackSoFar is what the log has of a track while the call goes on.
 type trackSoFar struct {
 	open  map[string]time.Time // when segments began that are not stored
-	known time.Time            // arrival of the newest anchor in the log
+	known time.Time            // until when all anchors are in the log
 	last  time.Time            // when the newest segment began
 }
 
@@ -268,7 +270,11 @@ func (t *trackSoFar) opened(e events.SegmentOpened, at time.Time) {
 	t.open[e.Segment], t.last = at, at
 }
 
-func (t *trackSoFar) anchored(e events.SegmentAnchored) {
+// anchored takes in anchors that were reported at a time: all that were observed a moment before are known then.
+func (t *trackSoFar) anchored(e events.SegmentAnchored, at time.Time) {
+	if at = at.Add(-telling); at.After(t.known) {
+		t.known = at
+	}
 	for _, a := range e.Anchors {
 		if a.Arrival.After(t.known) {
 			t.known = a.Arrival

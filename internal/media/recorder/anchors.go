@@ -19,7 +19,8 @@ const (
 // anchors gathers the clock observations of one SSRC and gives them out in batches.
 type anchors struct {
 	rate     uint32
-	every    time.Duration
+	every    time.Duration  // between batches at most
+	beat     beat           // that decides when, within that
 	pending  []media.Anchor // sender reports and capture times
 	reports  int            // sender reports ever taken
 	best     media.Anchor   // the arrival anchor of this batch, if any packet came
@@ -81,7 +82,7 @@ func (a *anchors) deadline() time.Time {
 	case !a.first && a.reports >= firstReports:
 		return a.since
 	default:
-		return a.since.Add(a.every)
+		return a.since.Add(a.beat.report(a.since, a.every))
 	}
 }
 

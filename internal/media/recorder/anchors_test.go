@@ -50,22 +50,39 @@ func TestSenderReportsBecomeAnchorsInBatches(t *testing.T) {
 		}
 		playWithReports(l, newSender(media.Opus), voice, 2300*time.Millisecond, 4*time.Second)
 	})
-	// The second report comes at 6.3 s and is looked at with the packets around it.
-	if diff := cmp.Diff([]time.Duration{6400 * time.Millisecond, 21300 * time.Millisecond, 36300 * time.Millisecond, 50 * time.Second}, told); diff != "" {
-		t.Errorf("batches came at:\n%s", diff)
+	// The second report comes at 6.3 s and is looked at with the packets around it. The last batch comes when all is over.
+	if len(told) < 5 || told[0] != 6400*time.Millisecond || told[len(told)-1] != 50*time.Second {
+		t.Fatalf("batches came at %v", told)
 	}
-	var got []map[string][]float64
-	for _, a := range reportsOf[Anchored](l) {
+	// In between one comes 7 s after each moment at which pictures are cut, and 15 s after the one before at the latest.
+	room, aligned := beatOf(audioTrack, 25*time.Second), 0
+	for i, at := range told[1 : len(told)-1] {
+		after := at - told[i]
+		if into := room.into(l.began.Add(at - 7*time.Second)); into < 500*time.Millisecond || into > 25900*time.Millisecond {
+			aligned++
+		} else if (after - 15*time.Second).Abs() > 300*time.Millisecond {
+			t.Errorf("a batch comes %v after the one before, %v into the beat", after, into)
+		}
+		if after > 15300*time.Millisecond {
+			t.Errorf("no batch for %v", after)
+		}
+	}
+	if aligned == 0 {
+		t.Errorf("batches know nothing of the beat: %v", told)
+	}
+	var reports []float64
+	for i, a := range reportsOf[Anchored](l) {
 		if a.Track != "track" || a.SSRC != 0x1234 {
 			t.Errorf("anchors of %s, SSRC %x", a.Track, a.SSRC)
 		}
-		got = append(got, kinds(l, a.Anchors))
-	}
-	wantSRs := [][]float64{{2.3, 6.3}, {10.3, 14.3, 18.3}, {22.3, 26.3, 30.3, 34.3}, {38.3, 42.3, 46.3}}
-	for i, batch := range got {
-		if i < len(wantSRs) && !cmp.Equal(wantSRs[i], batch["sr"]) || len(batch["arrival"]) != 1 {
+		batch := kinds(l, a.Anchors)
+		reports = append(reports, batch["sr"]...)
+		if len(batch["arrival"]) != 1 {
 			t.Errorf("batch %d: %v", i, batch)
 		}
+	}
+	if diff := cmp.Diff([]float64{2.3, 6.3, 10.3, 14.3, 18.3, 22.3, 26.3, 30.3, 34.3, 38.3, 42.3, 46.3}, reports); diff != "" {
+		t.Errorf("reports (-want +got):\n%s", diff)
 	}
 	first := reportsOf[Anchored](l)[0].Anchors[0]
 	wantFirst := media.Anchor{

@@ -30,9 +30,21 @@ func beatOf(t Track, due time.Duration) beat {
 
 // cut is how long after the arrival of its first frame a segment is cut.
 func (b beat) cut(begun time.Time) time.Duration {
-	into := time.Duration((begun.Add(b.due).UnixNano() - int64(b.shift)) % int64(b.every))
+	return b.due + min((b.every-b.into(begun.Add(b.due)))%b.every, b.wait)
+}
+
+// report is how long after the batch before it a batch of anchors is given out: after a time at the latest, and a quarter of
+// a beat behind each of its moments. Places depend on what is known half a minute later (package timeline), so by then all
+// is known that the pictures between the two moments before depend on, and they can be shown together.
+func (b beat) report(since time.Time, latest time.Duration) time.Duration {
+	return min(latest, b.every-b.into(since.Add(-b.due*7/25)))
+}
+
+// into is how long ago the newest moment of the beat was.
+func (b beat) into(at time.Time) time.Duration {
+	into := time.Duration((at.UnixNano() - int64(b.shift)) % int64(b.every))
 	if into < 0 {
 		into += b.every
 	}
-	return b.due + min((b.every-into)%b.every, b.wait)
+	return into
 }

@@ -192,7 +192,7 @@ func (p *pipeline) newStream(ssrc uint32) *stream {
 			}
 		}
 	}
-	s := &stream{ssrc: ssrc, anchors: anchors{rate: p.out.codec.ClockRate(), every: p.cfg.AnchorEvery}}
+	s := &stream{ssrc: ssrc, anchors: anchors{rate: p.out.codec.ClockRate(), every: p.cfg.AnchorEvery, beat: beatOf(p.track, p.cfg.KeyframeAt)}}
 	p.streams[ssrc] = s
 	return s
 }
