@@ -51,8 +51,6 @@ type Tool struct {
 
 	mu   sync.Mutex // guards cage
 	cage *cage      // nil until ffmpeg has run for the first time
-
-	unlimited sync.Once // says that a process could not be bounded
 }
 
 // defaultNice leaves the processor to calls that are live on the same machine.

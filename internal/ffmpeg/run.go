@@ -106,7 +106,8 @@ func (t *Tool) start(ctx context.Context, dir, path string, c Command, cage *cag
 	defer runtime.UnlockOSThread()
 
 	var log tail
-	cmd := exec.CommandContext(ctx, path, c.Args...)
+	shell, args := bounded(path, c.Args)
+	cmd := exec.CommandContext(ctx, shell, args...)
 	cmd.Env, cmd.SysProcAttr = environment, cage.attributes(t.owner)
 	cmd.Stdin, cmd.Stderr = pipes.Stdin, &log
 	if pipes.Log != nil {

@@ -354,6 +354,25 @@ func TestTimeLimit(t *testing.T) {
 	}
 }
 
+// A process that asks for ever more memory is refused at some point, and what is said of it says so. Nobody else on the
+// machine notices.
+func TestTheToolGetsSoMuchMemoryAndNoMore(t *testing.T) {
+	tool, dir := newTool(t, Config{Path: script(t, `echo "core $(ulimit -c)"
+	exec awk 'BEGIN { s = "x"; while (length(s) < 2^32) s = s s; print "had it all" }'`)})
+	var out bytes.Buffer
+	_, err := tool.Run(t.Context(), dir, Command{Step: "compose", Limit: time.Minute}, Pipes{Stdout: &out})
+	var failed *RunError
+	if !errors.As(err, &failed) || errors.Is(err, ErrTimeLimit) || strings.Contains(out.String(), "had it all") {
+		t.Errorf("got %v: %s", err, out.String())
+	}
+	if log, ok := IsLog(err); !ok || !strings.Contains(strings.ToLower(log), "memory") {
+		t.Errorf("log %q", log)
+	}
+	if !strings.Contains(out.String(), "core 0\n") {
+		t.Errorf("it may leave its memory behind: %s", out.String())
+	}
+}
+
 func TestFullDisk(t *testing.T) {
 	tool, dir := newTool(t, Config{Path: script(t, `echo "av_interleaved_write_frame(): No space left on device" >&2; exit 1`)})
 	if _, err := tool.Run(t.Context(), dir, Command{Step: "compose"}, Pipes{}); !errors.Is(err, ErrNoSpace) {
