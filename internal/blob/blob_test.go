@@ -135,6 +135,43 @@ func TestAFolderHoldsBlobsOnly(t *testing.T) {
 	}
 }
 
+// A file that is given away becomes the blob itself, so that it costs the same however long it is. Where it cannot, it is copied,
+// and then its digest must be the right one.
+func TestAGivenFileIsNotCopied(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	s := open(t, "file://"+dir)
+	path, link := filepath.Join(other, "file"), filepath.Join(other, "link")
+	if err := errors.Join(os.WriteFile(path, []byte("x"), 0o600), os.Symlink(path, link)); err != nil {
+		t.Fatal(err)
+	}
+	about := func(path string) os.FileInfo {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	const right = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881" // of x
+	if _, err := s.Give(t.Context(), "c/a", path, right); err != nil {
+		t.Fatal(err)
+	}
+	if blob := about(filepath.Join(dir, "c/a")); !os.SameFile(blob, about(path)) || blob.Mode().Perm() != 0o640 {
+		t.Errorf("the blob is another file, or has mode %v", blob.Mode())
+	}
+	if _, err := s.Give(t.Context(), "c/b", link, right); err != nil {
+		t.Fatal(err)
+	}
+	if os.SameFile(about(filepath.Join(dir, "c/b")), about(path)) {
+		t.Error("what a link leads to was taken in")
+	}
+	if _, err := s.Give(t.Context(), "c/b", link, strings.Repeat("0", 64)); err == nil {
+		t.Error("a file with other bytes was stored")
+	}
+	if diff := cmp.Diff([]string{filepath.FromSlash("c/a")}, files(t, dir, dir)); diff != "" {
+		t.Errorf("files:\n%s", diff)
+	}
+}
+
 // What a killed process has left of a put is no blob.
 func TestAListLeavesOutWhatWasNeverFinished(t *testing.T) {
 	dir := t.TempDir()

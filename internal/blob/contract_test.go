@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ var contract = []struct {
 	{"a large blob comes back whole", largeBlobComesBack},
 	{"the digest is that of the stored bytes", digestOfTheStored},
 	{"a list has every blob once, in order", listHasAll},
+	{"a file that is given away is kept", keepsWhatIsGivenAway},
 	{"many puts at once all count", manyPuts},
 	{"a blob has the time of its last put", knowsWhen},
 	{"keys stay inside the store", keysStayInside},
@@ -287,6 +289,34 @@ func largeBlobComesBack(t *testing.T, s *blob.Store, again func() *blob.Store) {
 	}
 	if got, err := other.Digest(t.Context(), want.Key); err != nil || got != want {
 		t.Errorf("digest %+v (%v), want %+v", got, err, want)
+	}
+}
+
+func keepsWhatIsGivenAway(t *testing.T, s *blob.Store, again func() *blob.Store) {
+	path := filepath.Join(t.TempDir(), "file")
+	for _, content := range []string{"the first", "another one, over it", ""} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want := infoOf("c/room/archives/1/archive.mp4", content)
+		info, err := s.Give(t.Context(), want.Key, path, want.SHA256)
+		if diff := cmp.Diff(want, info); diff != "" || err != nil {
+			t.Errorf("Give: %v\n%s", err, diff)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if got := get(t, again(), want.Key, 0, -1); got != content {
+			t.Errorf("%q came back", got)
+		}
+	}
+	if _, err := s.Give(t.Context(), "c/none", path, ""); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := s.Give(stopped, "c/none", path, ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("a put that was stopped: %v", err)
 	}
 }
 

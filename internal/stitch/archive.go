@@ -59,7 +59,11 @@ func (w *Worker) mux(ctx context.Context, j *job) error {
 	if errors.Is(err, media.ErrMP4Content) {
 		return &failure{CodeRenderFailed, err}
 	}
-	return errors.Join(err, to.Flush(), out.Close())
+	if err := errors.Join(err, to.Flush()); err != nil {
+		return err
+	}
+	beginToSettle(out)
+	return out.Close()
 }
 
 // media are the names of the archive's files that lie in the folder of the job.
@@ -111,12 +115,14 @@ func (w *Worker) store(ctx context.Context, j *job) error {
 	}
 	var video blob.Info
 	for _, name := range j.media() {
-		info, err := w.deps.Blobs.PutFile(ctx, j.key(name), filepath.Join(j.dir, name))
+		path := filepath.Join(j.dir, name)
+		if name != ArchiveFile {
+			_, err = w.deps.Blobs.PutFile(ctx, j.key(name), path)
+		} else {
+			video, err = w.deps.Blobs.Give(ctx, j.key(name), path, j.result.digest)
+		}
 		if err != nil {
 			return err
-		}
-		if name == ArchiveFile {
-			video = info
 		}
 	}
 	for name, content := range j.texts() {

@@ -17,6 +17,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
 	"consilium/internal/render"
@@ -43,7 +45,25 @@ func (j *job) checkJoined(ctx context.Context) error {
 	if err := j.check(index); err != nil {
 		return &failure{CodeRenderFailed, err}
 	}
-	return j.checkSamples(ctx, in, index)
+	var digesting errgroup.Group // beside the check: both read the same
+	digesting.Go(func() (err error) {
+		j.result.digest, err = digestOfFile(in.Name())
+		return err
+	})
+	err = j.checkSamples(ctx, in, index)
+	return errors.Join(err, digesting.Wait())
+}
+
+// digestOfFile is the SHA-256 of a file.
+func digestOfFile(path string) (string, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	sum := sha256.New()
+	_, err = io.CopyBuffer(sum, struct{ io.Reader }{in}, make([]byte, copyBuffer))
+	return hex.EncodeToString(sum.Sum(nil)), err
 }
 
 // readIndex reads the index of an MP4 file.

@@ -39,6 +39,7 @@ type result struct {
 	unverified   []string    // checks of the finished files that were not made
 	loudness     float64     // LUFS
 	peaks        []byte
+	digest       string // SHA-256 of the finished file, as it was read when it was looked at
 }
 
 // voiceFile is the name of the sound of one participant.

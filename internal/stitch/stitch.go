@@ -48,6 +48,7 @@ type Blobs interface {
 	Get(ctx context.Context, key string) (io.ReadCloser, error)
 	Put(ctx context.Context, key string, r io.Reader) (blob.Info, error)
 	PutFile(ctx context.Context, key, path string) (blob.Info, error)
+	Give(ctx context.Context, key, path, digest string) (blob.Info, error)
 	Stat(ctx context.Context, key string) (blob.Info, error)
 	Delete(ctx context.Context, key string) error
 	List(ctx context.Context, prefix string) iter.Seq2[blob.Info, error]

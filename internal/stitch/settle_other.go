@@ -1,0 +1,7 @@
+//go:build !linux
+
+package stitch
+
+import "os"
+
+func beginToSettle(*os.File) {}
