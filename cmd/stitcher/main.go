@@ -40,12 +40,21 @@ func main() {
 	parser.FatalIfErrorf(err)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // who asks twice waits for nothing
 	command.BindTo(ctx, (*context.Context)(nil))
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	if err != nil && ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "stitcher: stopped before it was done")
+		os.Exit(interrupted)
+	}
+	if err != nil {
 		stop()
 		fail(err)
 	}
 }
+
+// interrupted is what shells make of a program that was told to stop.
+const interrupted = 130
 
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, "stitcher:", err)

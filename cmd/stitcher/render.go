@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"consilium/internal/blob"
 	"consilium/internal/config"
 	"consilium/internal/events"
+	"consilium/internal/events/natslog"
 	"consilium/internal/ffmpeg"
 	"consilium/internal/jobs"
 	"consilium/internal/stitch"
@@ -156,7 +159,7 @@ func (s *source) openServer(ctx context.Context) ([]events.Stored, store, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	log, _, err := connect(ctx, serveCmd{Stitcher: s.Stitcher}, telemetry.NewMetrics(), logger)
+	log, _, err := connectNow(ctx, s.Stitcher, logger)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -169,9 +172,33 @@ func (s *source) openServer(ctx context.Context) ([]events.Stored, store, error)
 	return history, blobs, err
 }
 
+// connectNow is connect for somebody who stands by: what is not there is said and not waited for.
+func connectNow(ctx context.Context, s config.Stitcher, logger *slog.Logger) (*natslog.Log, *jobs.Queue, error) {
+	if s.NATSURL == "" {
+		if _, err := natslog.ReadCredentials(s.Data); err != nil {
+			return nil, nil, fmt.Errorf("no event log in %s (is live running, and is that its --data?): %w", s.Data, err)
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, standBy, errNoLog)
+	defer cancel()
+	log, queue, err := connect(ctx, serveCmd{Stitcher: s}, telemetry.NewMetrics(), logger)
+	if err != nil && context.Cause(ctx) == errNoLog { //nolint:errorlint // ours, as it is
+		err = fmt.Errorf("%w: %w", errNoLog, err)
+	}
+	return log, queue, err
+}
+
+// standBy is how long a person waits for a server that restarts.
+const standBy = 15 * time.Second
+
+var errNoLog = errors.New("the event log does not answer")
+
 // Run is called by the command line.
 func (c *renderCmd) Run(ctx context.Context) (err error) {
 	bar := &progressBar{out: os.Stderr, width: barWidth(os.Stderr)}
+	if err := c.prepareOut(); err != nil {
+		return err
+	}
 	b, err := c.open(ctx, bar.show)
 	if err != nil {
 		return err
@@ -195,12 +222,31 @@ func (c *renderCmd) Run(ctx context.Context) (err error) {
 	fmt.Fprintf(os.Stdout, "%s: %s in %s (%.1f times as fast as it lasts)\n", filepath.Join(c.Out, stitch.ArchiveFile),
 		length, took.Round(100*time.Millisecond), length.Seconds()/took.Seconds())
 	for _, f := range m.Failures {
-		fmt.Fprintf(os.Stdout, "not made from %s to %s: %s\n", time.Duration(f.StartMS)*time.Millisecond, time.Duration(f.EndMS)*time.Millisecond, f.Code)
+		fmt.Fprintf(os.Stdout, "not made from %s to %s: %s, see %s\n", time.Duration(f.StartMS)*time.Millisecond,
+			time.Duration(f.EndMS)*time.Millisecond, f.Code, filepath.Join(c.Out, path.Base(f.Detail.Key)))
 	}
 	for _, lost := range m.Missing {
 		fmt.Fprintf(os.Stdout, "not, or not wholly, in it: segment %s, %s\n", lost.Segment, lost.Cause)
 	}
+	if u := m.Checks.Unverified; len(u) > 0 {
+		fmt.Fprintf(os.Stdout, "not verified: %s\n", strings.Join(u, ", "))
+	}
 	return nil
+}
+
+// prepareOut sees to it, before anything is made, that something can be put where it is to go.
+func (c *renderCmd) prepareOut() error {
+	if c.DryRun {
+		return nil
+	}
+	if err := os.MkdirAll(c.Out, 0o755); err != nil { //nolint:gosec // whoever renders by hand shows it to others
+		return err
+	}
+	f, err := os.CreateTemp(c.Out, ".stitcher-")
+	if err != nil {
+		return fmt.Errorf("write into the folder for the files: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // Run is called by the command line.
@@ -223,7 +269,7 @@ func (c *cancelCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log, queue, err := connect(ctx, serveCmd{Stitcher: c.Stitcher}, telemetry.NewMetrics(), logger)
+	log, queue, err := connectNow(ctx, c.Stitcher, logger)
 	if err != nil {
 		return err
 	}

@@ -178,3 +178,35 @@ func TestBundlesThatAreNone(t *testing.T) {
 		})
 	}
 }
+
+// Whoever stands by learns at once what they would learn after an hour, or never.
+func TestWhatCannotBeDoneByHandIsSaidAtOnce(t *testing.T) {
+	dir, _ := bundle(t)
+	plain := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	noTool := sourceOf(dir)
+	noTool.FFmpeg = filepath.Join(dir, "none") // would be missed first, if anything were made
+	nobody := sourceOf("")
+	nobody.Data, nobody.Consultation = t.TempDir(), events.NewID()
+	for name, test := range map[string]struct {
+		run  func() error
+		want string
+	}{
+		"a folder that is a file": {(&renderCmd{source: noTool, Out: plain}).run(t), "not a directory"},
+		"a folder below a file":   {(&renderCmd{source: noTool, Out: filepath.Join(plain, "x")}).run(t), "not a directory"},
+		"no server":               {(&renderCmd{source: nobody, Out: t.TempDir()}).run(t), "is live running"},
+		"no server to call off": {func() error {
+			return (&cancelCmd{Stitcher: nobody.Stitcher, Consultation: "x", Version: 1}).Run(t.Context())
+		}, "is live running"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := test.run(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func (c *renderCmd) run(t *testing.T) func() error { return func() error { return c.Run(t.Context()) } }

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 
 	"consilium/internal/events"
 	"consilium/internal/ffmpeg"
@@ -56,37 +58,58 @@ func (w *Worker) jobOf(b Bundle) *job {
 // Render makes the archive of a bundle and puts its files into the folder out. The error of a tool has what it said.
 func (w *Worker) Render(ctx context.Context, b Bundle, out string) (Manifest, error) {
 	j := w.jobOf(b)
-	err := w.carefully(ctx, j, func(_ context.Context, j *job) error { return j.deliver(out) })
+	err := w.carefully(ctx, j, func(ctx context.Context, j *job) error { return w.deliver(ctx, j, out) })
 	if err = judge(ctx, err, true); err != nil {
 		var f *failure
 		if errors.As(err, &f) {
-			err = errors.New(detail(f))
+			err = errors.New(strings.TrimSpace(detail(f)))
 		}
 		return Manifest{}, fmt.Errorf("render %s: %w", b.Consultation, err)
 	}
 	return j.manifest(), nil
 }
 
-// deliver copies the files of the archive into a folder.
-func (j *job) deliver(out string) error {
+// deliver puts the files of the archive into a folder: none of them where the disk is too small for all.
+func (w *Worker) deliver(ctx context.Context, j *job, out string) (err error) {
 	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // whoever renders by hand shows it to others
 		return err
 	}
+	aside, err := os.MkdirTemp(out, ".archive-") // of the same file system, so that it takes a rename
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(aside)) }()
 	manifest, err := json.MarshalIndent(j.manifest(), "", "  ")
 	if err != nil {
 		return err
 	}
-	for name, content := range j.texts() {
-		if err := os.WriteFile(filepath.Join(out, name), content, 0o644); err != nil { //nolint:gosec // as above
+	texts := j.texts()
+	texts[ManifestFile] = manifest
+	for _, f := range j.result.failures {
+		if texts[path.Base(f.Detail.Key)], err = w.read(ctx, f.Detail.Key); err != nil {
+			return err
+		}
+	}
+	for name, content := range texts {
+		if err := os.WriteFile(filepath.Join(aside, name), content, 0o644); err != nil { //nolint:gosec // as above
 			return err
 		}
 	}
 	for _, name := range j.media() {
-		if err := copyFile(filepath.Join(out, name), filepath.Join(j.dir, name)); err != nil {
+		if err := copyFile(filepath.Join(aside, name), filepath.Join(j.dir, name)); err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(out, ManifestFile), manifest, 0o644) //nolint:gosec // as above
+	names, err := os.ReadDir(aside)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if err := os.Rename(filepath.Join(aside, n.Name()), filepath.Join(out, n.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyFile(to, from string) error {
@@ -101,6 +124,16 @@ func copyFile(to, from string) error {
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Close())
+}
+
+// read gives a small blob.
+func (w *Worker) read(ctx context.Context, key string) ([]byte, error) {
+	in, err := w.deps.Blobs.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return io.ReadAll(in)
 }
 
 // Preview is what Render would make.
