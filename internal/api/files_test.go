@@ -43,7 +43,7 @@ func TestVoicesAreServedAndTheUnverifiedIsNamed(t *testing.T) {
 		}
 	}
 	h.say(id, "", events.ArchiveRequested{Version: 2, ThroughSeq: 9, Layout: "speaker", Profile: "fast", Stamp: true, Voices: true},
-		events.ArchiveRendered{Version: 2, Key: prefix + "archive.mp4", Bytes: 11, SHA256: "00", ManifestSHA256: "00", Unverified: []string{"times"}})
+		events.ArchiveRendered{Version: 2, Key: prefix + "archive.mp4", Bytes: 11, SHA256: "00", ManifestSHA256: "00", Unverified: []string{"sound"}})
 	service := h.role(auth.RoleService)
 	path := "/consultations/" + id + "/archives"
 	a := h.want(200, service, "GET", path+"/2/"+voice, nil)
@@ -55,11 +55,11 @@ func TestVoicesAreServedAndTheUnverifiedIsNamed(t *testing.T) {
 	}
 	h.want(403, h.role(auth.RoleAdmin), "GET", path+"/2/"+voice, nil)
 	got := string(h.want(200, service, "GET", path, nil).Body)
-	if !strings.Contains(got, `"unverified":["times"]`) || strings.Count(got, "unverified") != 1 ||
+	if !strings.Contains(got, `"unverified":["sound"]`) || strings.Count(got, "unverified") != 1 ||
 		!strings.Contains(got, `"layout":"speaker","stamp":true,"voices":true`) {
 		t.Errorf("got %s", got)
 	}
-	if got := string(h.want(200, service, "GET", "/consultations/"+id, nil).Body); !strings.Contains(got, `"unverified":["times"]`) {
+	if got := string(h.want(200, service, "GET", "/consultations/"+id, nil).Body); !strings.Contains(got, `"unverified":["sound"]`) {
 		t.Errorf("the list does not know that a check was not made: %s", got)
 	}
 	var other struct{ ID string }

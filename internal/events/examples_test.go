@@ -94,7 +94,7 @@ var examples = []Event{
 	ArchiveStarted{Version: 1},
 	ArchiveRendered{
 		Version: 1, Key: "c/019ab000-0000-7000-8000-000000000001/archives/1/archive.mp4", Bytes: 48000000, SHA256: sum,
-		ManifestSHA256: other, DurationMS: 61000, Unverified: []string{"keyframes", "times"},
+		ManifestSHA256: other, DurationMS: 61000, Unverified: []string{"keyframes", "sound"},
 	},
 	ArchiveFailed{Version: 1, Code: "FFMPEG-MISSING", Detail: &Blob{Key: "c/019ab000-0000-7000-8000-000000000001/archives/1/failure.txt", SHA256: sum}},
 	AccessOpened{Purpose: "audit", Version: 1},

@@ -22,7 +22,7 @@ const (
 	StageFetch   = "fetch"   // segments come from the blob store
 	StageRender  = "render"  // chunks and sound are made
 	StageMux     = "mux"     // they are put together
-	StageInspect = "inspect" // the result is decoded and checked
+	StageInspect = "inspect" // the result is held against the plan and its pieces
 	StageStore   = "store"   // it goes into the blob store
 )
 
@@ -88,7 +88,7 @@ func (m *meter) sumLocked() {
 }
 
 // rest is how long what comes after rendering takes, as a share of the archive's length.
-const rest = 0.03
+const rest = 0.01
 
 // estimateLocked extrapolates from what was done since the first frame. What was found finished counts for nothing.
 func (m *meter) estimateLocked(now time.Time) {

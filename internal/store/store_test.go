@@ -389,7 +389,7 @@ func randomEvent(rnd *rand.Rand) events.Event {
 		events.ArchiveRequested{Version: version, ThroughSeq: rnd.Uint64(), Layout: "grid", Profile: "standard", Stamp: rnd.IntN(2) == 0, Voices: rnd.IntN(2) == 0},
 		events.ArchiveStarted{Version: version},
 		events.ArchiveFailed{Version: version, Code: "FFMPEG-MISSING"},
-		events.ArchiveRendered{Version: version, Key: "k", Bytes: 77, SHA256: "cd", ManifestSHA256: "ef", DurationMS: 1234, Unverified: []string{"sound", "times"}[:rnd.IntN(3)]},
+		events.ArchiveRendered{Version: version, Key: "k", Bytes: 77, SHA256: "cd", ManifestSHA256: "ef", DurationMS: 1234, Unverified: []string{"keyframes", "sound"}[:rnd.IntN(3)]},
 	}
 	return all[rnd.IntN(len(all))]
 }

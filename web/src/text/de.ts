@@ -301,7 +301,6 @@ export const de: Record<Key, string> = {
   "archive.unverified": "nicht geprüft",
   "archive.unverified.what": "Nicht oder noch nicht nachgesehen: {what}",
 
-  "unverified.times": "ob jedes Bild zu seiner Zeit erscheint",
   "unverified.keyframes": "ob sich die Bilder dekodieren lassen",
   "unverified.sound": "ob der Ton so laut ist, wie er gemischt wurde",
 

@@ -310,7 +310,6 @@ export const en = {
   "archive.unverified.what": "Not looked into, or not yet: {what}",
 
   // Checks of a finished video that were not made: stable codes of archive.rendered.
-  "unverified.times": "whether every picture stands at its time",
   "unverified.keyframes": "whether the pictures can be decoded",
   "unverified.sound": "whether the sound is as loud as it was mixed",
 
