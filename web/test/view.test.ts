@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Received } from "../src/call/peer.ts";
 import { initials, recordingOf, soundsOf, tilesOf } from "../src/call/view.ts";
-import type { ParticipantState, State } from "../src/signaling/messages.ts";
+import type { ParticipantState, Policy, State } from "../src/signaling/messages.ts";
 import { example } from "./examples.ts";
 
 const state = example<State>("state");
@@ -59,6 +59,25 @@ test("a picture that stands still is said on its own tile only", () => {
     tiles.map((tile) => tile.trouble),
     [undefined, "stalled", undefined],
   );
+});
+
+test("under a required recording, who has taken the consent back has a card that says so, and no picture that stands still", () => {
+  const withdrawn = change(doctor, { consent: "withdrawn" });
+  const tiles = (policy: Policy) =>
+    tilesOf(withdrawn, patient.id, received, new Set(["3"]), undefined, policy).map(({ kind, trouble, video }) => [
+      kind,
+      trouble,
+      video?.mid,
+    ]);
+  assert.deepEqual(tiles("required"), [
+    ["person", "unconsented", undefined],
+    ["device", undefined, "5"],
+  ]);
+  assert.deepEqual(tiles("optional"), [
+    ["screen", "stalled", "4"],
+    ["person", "stalled", "3"],
+    ["device", undefined, "5"],
+  ]);
 });
 
 test("own sound is never played", () => {

@@ -12,6 +12,7 @@ import { Icon } from "../ui/icons.tsx";
 import { Picture, Sound, soundBlocked, unblockSound } from "../ui/media.tsx";
 import { Toggle } from "../ui/toggle.tsx";
 import { OwnSwitches } from "./check.tsx";
+import { ConsentNews, type ConsentProps, ConsentSwitch } from "./consent.tsx";
 import { PauseSwitch, RecordingNews } from "./pause.tsx";
 import { People } from "./people.tsx";
 import { RecordedMark, TileView } from "./tile.tsx";
@@ -25,7 +26,7 @@ export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: nu
   useEffect(() => keepAwake(), []);
   if (!welcome || !state) return null;
   document.title = `${welcome.title || t("join.title")} – ${t("app.name")}`;
-  const tiles = tilesOf(state, welcome.participant, call.received.value, call.stalled.value);
+  const tiles = tilesOf(state, welcome.participant, call.received.value, call.stalled.value, undefined, welcome.policy);
   return (
     <div class="call" data-testid="call">
       <header class="call-bar">
@@ -34,7 +35,7 @@ export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: nu
         <Elapsed since={state.since} offset={clockOffset} />
         <People state={state} me={welcome.participant} />
       </header>
-      <Banners visit={visit} state={state} />
+      <Banners visit={visit} welcome={welcome} state={state} />
       <WaitingRoom state={state} me={welcome.participant} />
       <main
         class={`stage tiles-${Math.min(tiles.length, 9)}`}
@@ -86,7 +87,7 @@ function Elapsed({ since, offset }: { since: string | undefined; offset: number 
   );
 }
 
-function Banners({ visit, state }: { visit: Visit; state: State }) {
+function Banners({ visit, welcome, state }: ConsentProps) {
   const { call, media } = visit;
   const lost = call.signaling.value !== "ready" && call.signaling.value !== "closed";
   const trouble = call.trouble.value;
@@ -103,6 +104,7 @@ function Banners({ visit, state }: { visit: Visit; state: State }) {
   return (
     <div class="banners">
       <RecordingNews state={state} />
+      <ConsentNews welcome={welcome} state={state} />
       <p class="banner" role="status" data-testid="banner" data-code={shown} hidden={!text}>
         {text} {shown && <small class="code">{shown}</small>}
       </p>
@@ -136,7 +138,7 @@ function SelfView({ visit, welcome, state }: { visit: Visit; welcome: Welcome; s
   );
 }
 
-function Controls({ visit, welcome, state }: { visit: Visit; welcome: Welcome; state: State }) {
+function Controls({ visit, welcome, state }: ConsentProps) {
   const { call, media } = visit;
   const sharing = media.tracks.screen.value !== undefined;
   const dialog = useRef<HTMLDialogElement>(null);
@@ -152,6 +154,7 @@ function Controls({ visit, welcome, state }: { visit: Visit; welcome: Welcome; s
           onToggle={() => (sharing ? media.stopScreen() : void media.startScreen())}
         />
       )}
+      <ConsentSwitch visit={visit} welcome={welcome} state={state} />
       {welcome.host && <PauseSwitch visit={visit} state={state} />}
       <button type="button" class="toggle danger" onClick={() => call.leave()}>
         <Icon name="leave" />

@@ -44,15 +44,17 @@ function Trouble({ tile }: { tile: Tile }) {
   const text =
     tile.trouble === "away"
       ? t("call.tile.away")
-      : tile.trouble === "stalled"
-        ? t("call.tile.stalled")
-        : tile.trouble === "connecting"
-          ? t("call.connecting")
-          : tile.trouble === "codec"
-            ? t("call.tile.codec")
-            : tile.cameraOff
-              ? t("call.tile.camera_off")
-              : "";
+      : tile.trouble === "unconsented"
+        ? t("call.tile.unconsented")
+        : tile.trouble === "stalled"
+          ? t("call.tile.stalled")
+          : tile.trouble === "connecting"
+            ? t("call.connecting")
+            : tile.trouble === "codec"
+              ? t("call.tile.codec")
+              : tile.cameraOff
+                ? t("call.tile.camera_off")
+                : "";
   return (
     <p class={`tile-note${tile.video ? " over" : ""}`} role="status">
       {text}

@@ -1,7 +1,7 @@
 // One person's visit to the join page: from the link over the notice into the call, and over a reload.
 
 import { computed, effect, signal, untracked } from "@preact/signals";
-import { answerConsent, controlRecording, type PauseReason } from "../api/rest.ts";
+import { answerConsent, type ConsentAnswer, controlRecording, type PauseReason } from "../api/rest.ts";
 import { recall, remember, tabStorage } from "../api/token.ts";
 import { Call, signalingURL } from "../call/call.ts";
 import type { Choice } from "../call/devices.ts";
@@ -132,20 +132,21 @@ export class Visit {
     this.answering.value = "sending";
     try {
       // The same no twice is one answer: it stands already.
-      if (this.consent.value !== answer) {
-        const textSha256 = await sha256(noticeText(notice(language.value, welcome.policy)));
-        await answerConsent(this.#token, welcome.consultation, welcome.participant, {
-          answer,
-          textSha256,
-          language: language.value,
-        });
-      }
+      if (this.consent.value !== answer) await this.#send(welcome, welcome.policy, answer);
       this.answering.value = "no";
       this.consent.value = answer;
       this.#go(isShutOut({ ...welcome, consent: answer }) ? "refused" : "ready");
     } catch {
       this.answering.value = "failed";
     }
+  }
+
+  /** During the call: takes the consent back, or gives it after all. Throws when that cannot be saved. */
+  async changeAnswer(answer: "given" | "withdrawn"): Promise<void> {
+    const welcome = this.call.welcome.value;
+    if (!welcome || welcome.policy === "forbidden") return;
+    await this.#send(welcome, welcome.policy, answer);
+    this.consent.value = answer;
   }
 
   join(): void {
@@ -165,6 +166,16 @@ export class Visit {
   comeBack(joined: boolean): void {
     this.#write(joined);
     window.location.reload();
+  }
+
+  /** The digest is that of the notice, also where the consent to it is taken back. */
+  async #send(welcome: Welcome, policy: Exclude<Policy, "forbidden">, answer: ConsentAnswer["answer"]): Promise<void> {
+    const textSha256 = await sha256(noticeText(notice(language.value, policy)));
+    await answerConsent(this.#token, welcome.consultation, welcome.participant, {
+      answer,
+      textSha256,
+      language: language.value,
+    });
   }
 
   #go(stage: Stage): void {

@@ -106,6 +106,7 @@ export const de: Record<Key, string> = {
   "call.sharing": "Sie teilen Ihren Bildschirm.",
   "call.tile.muted": "Mikrofon ist aus",
   "call.tile.away": "Verbindung verloren, es wird gewartet…",
+  "call.tile.unconsented": "Stimmt der Aufzeichnung nicht mehr zu und ist darum weder zu sehen noch zu hören",
   "call.tile.stalled": "Im Moment kommt nichts an",
   "call.tile.camera_off": "Kamera ist aus",
   "call.tile.codec":
@@ -145,6 +146,21 @@ export const de: Record<Key, string> = {
   "pause.paused":
     "Die Aufzeichnung ist angehalten. Bis sie fortgesetzt wird, wird nichts aufgezeichnet; die Konsultation geht weiter.",
   "pause.resumed": "Die Aufzeichnung geht weiter.",
+
+  "consent.stop": "Mich nicht aufzeichnen",
+  "consent.stop.title": "Sie nicht mehr aufzeichnen?",
+  "consent.stop.text":
+    "Ab jetzt wird nichts mehr von Ihnen aufgezeichnet, und die anderen sehen das. Was bisher aufgezeichnet wurde, bleibt.",
+  "consent.stop.required":
+    "Diese Konsultation kann nur mit Aufzeichnung stattfinden: Bis Sie wieder zustimmen, sehen und hören die anderen Sie nicht.",
+  "consent.stop.confirm": "Nicht mehr aufzeichnen",
+  "consent.stop.cancel": "Weiter aufzeichnen",
+  "consent.start": "Mich aufzeichnen",
+  "consent.start.cancel": "Jetzt nicht",
+  "consent.silenced":
+    "Sie werden nicht aufgezeichnet. Bis Sie wieder zustimmen, sehen und hören die anderen Sie nicht.",
+  "consent.news.withdrawn": "{name} hat die Zustimmung zurückgezogen und wird nicht mehr aufgezeichnet.",
+  "consent.news.given": "{name} hat der Aufzeichnung zugestimmt.",
 
   "end.closed.title": "Die Konsultation ist beendet",
   "end.closed.text": "Sie können diese Seite schließen.",

@@ -114,6 +114,7 @@ export const en = {
   "call.sharing": "You are sharing your screen.",
   "call.tile.muted": "Microphone is off",
   "call.tile.away": "Connection lost, waiting…",
+  "call.tile.unconsented": "Does not agree to the recording any more, so neither seen nor heard",
   "call.tile.stalled": "Nothing arrives at the moment",
   "call.tile.camera_off": "Camera is off",
   "call.tile.codec": "This browser cannot show this picture. Others may see it, and a recording holds it.",
@@ -152,6 +153,21 @@ export const en = {
   "pause.failed": "It could not be done. Please try again.",
   "pause.paused": "The recording is paused. Nothing is recorded until it is resumed; the call goes on.",
   "pause.resumed": "The recording goes on.",
+
+  // The own answer to the notice, during the call.
+  "consent.stop": "Do not record me",
+  "consent.stop.title": "Stop recording you?",
+  "consent.stop.text":
+    "From now on nothing of you is recorded, and the others see that. What was recorded before stays.",
+  "consent.stop.required":
+    "This consultation can only be held with a recording: until you agree again, the others neither see nor hear you.",
+  "consent.stop.confirm": "Stop recording me",
+  "consent.stop.cancel": "Go on recording me",
+  "consent.start": "Record me",
+  "consent.start.cancel": "Not now",
+  "consent.silenced": "You are not recorded. Until you agree again, the others neither see nor hear you.",
+  "consent.news.withdrawn": "{name} has withdrawn the consent and is not recorded any more.",
+  "consent.news.given": "{name} has agreed to the recording.",
 
   // After the call, or instead of it.
   "end.closed.title": "The consultation has ended",

@@ -1,0 +1,68 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"consilium/internal/events"
+	"consilium/internal/testenv"
+)
+
+// A patient takes the consent back by one button of the call, and gives it again: everybody sees at once what is true, and
+// where recording is required nobody looks at a picture that stands still.
+func TestAPatientWithdrawsInTheCall(t *testing.T) {
+	p := testenv.StartProduct(t, testenv.ProductOptions{NoStitcher: true})
+	service := as(t, p, "service")
+	c := service.schedule("Second thoughts", "required",
+		person{Name: "Dr Ada Novak", Role: "clinician"}, person{Name: "Pat Maly", Role: "patient"})
+	doctor, patient := c.Participants[0], c.Participants[1]
+	doctorPage := testenv.NewChromium(t, testenv.ChromiumOptions{})
+	enter(doctorPage.Page, doctor.JoinURL)
+	patientPage := testenv.NewChromium(t, testenv.ChromiumOptions{Width: 390, Height: 844})
+	enter(patientPage.Page, patient.JoinURL)
+	seesAndHears(doctorPage.Page, "the doctor", patient.ID)
+	given := service.waitEvent(c.ID, events.TypeConsentGiven, patient.ID, 20*time.Second)
+	service.waitEvent(c.ID, events.TypeSegmentOpened, patient.ID, 20*time.Second)
+
+	patientPage.Click("Do not record me")
+	patientPage.WaitText("Stop recording you?")
+	shot(t, patientPage.Page, "withdraw-dialog")
+	patientPage.Click("Stop recording me")
+	withdrawn := service.waitEvent(c.ID, events.TypeConsentWithdrawn, patient.ID, 20*time.Second)
+	agreed, taken := given.Event.(events.ConsentGiven), withdrawn.Event.(events.ConsentWithdrawn)
+	if taken.By != events.BySelf || taken.TextSHA256 == "" || taken.TextSHA256 != agreed.TextSHA256 {
+		t.Errorf("given was %+v, withdrawn %+v: want the same text, by oneself", agreed, taken)
+	}
+	patientPage.WaitFor("the patient is told that nobody sees and hears them", `(() => {
+		const told = document.querySelector('[data-testid=silenced]');
+		return told?.innerText.includes('neither see nor hear you') && told.getBoundingClientRect().height > 20
+			&& document.querySelector('[data-testid=self] [data-testid=recorded]')?.dataset.recorded === 'no';
+	})()`)
+	doctorPage.WaitFor("the doctor sees why there is no picture, and no picture that stands still", `(() => {
+		const tile = document.querySelector('[data-testid=tile]');
+		return tile && !tile.querySelector('video') && tile.innerText.includes('neither seen nor heard')
+			&& tile.querySelector('[data-testid=recorded]')?.dataset.recorded === 'no'
+			&& document.querySelector('[data-testid=recording]')?.dataset.recording === 'on';
+	})()`)
+	shot(t, doctorPage.Page, "withdrawn-doctor")
+	shot(t, patientPage.Page, "withdrawn-patient")
+
+	patientPage.Click("Record me")
+	patientPage.WaitText("Nothing of you is recorded before you agree.")
+	patientPage.Click("I agree")
+	seesAndHears(doctorPage.Page, "the doctor, after a new consent,", patient.ID)
+	patientPage.WaitFor("the patient is recorded again, and told so", `(() => {
+		const told = document.querySelector('[data-testid=silenced]');
+		return told?.innerText === '' && !document.querySelector('dialog[open]')
+			&& document.querySelector('[data-testid=self] [data-testid=recorded]')?.dataset.recorded === 'yes';
+	})()`)
+	await(t, 20*time.Second, func() string { return "a new file of the patient" }, func() bool {
+		for _, e := range service.events(c.ID) {
+			if e.Type == events.TypeSegmentOpened && e.Participant == patient.ID && e.Seq > withdrawn.Seq {
+				return true
+			}
+		}
+		return false
+	})
+	service.end(c.ID)
+}

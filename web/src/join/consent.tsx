@@ -1,0 +1,123 @@
+// The own answer to the recording notice during the call: to take it back is as easy as to give it. And what everybody is
+// told of the answers of others.
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { isSilenced } from "../call/view.ts";
+import type { Consent, State, Welcome } from "../signaling/messages.ts";
+import { notice } from "../text/notice.ts";
+import { language, t } from "../text/text.ts";
+import { Icon } from "../ui/icons.tsx";
+import { sends, type Visit } from "./visit.ts";
+
+/** How long news of somebody's answer stays on the screen, in milliseconds. */
+const NEWS = 10_000;
+
+export interface ConsentProps {
+  visit: Visit;
+  welcome: Welcome;
+  state: State;
+}
+
+/** The switch for one's own recording: one question to stop it, the whole notice to begin it. */
+export function ConsentSwitch({ visit, welcome, state }: ConsentProps) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const failed = useSignal(false);
+  const busy = useSignal(false);
+  const given = state.participants.find(({ id }) => id === welcome.participant)?.consent === "given";
+  // Before anything is painted: under a finger on its way a question must not turn into its opposite.
+  useLayoutEffect(() => dialog.current?.close(), [given]);
+  if (!sends(welcome.role) || welcome.policy === "forbidden") return null;
+  const change = async (answer: "given" | "withdrawn") => {
+    if (busy.value) return;
+    busy.value = true;
+    failed.value = false;
+    try {
+      await visit.changeAnswer(answer);
+      dialog.current?.close();
+    } catch {
+      failed.value = true;
+    }
+    busy.value = false;
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class={`toggle${given ? "" : " marked"}`}
+        data-testid="consent"
+        onClick={() => {
+          failed.value = false;
+          dialog.current?.showModal();
+        }}
+      >
+        <Icon name="record" off={given} />
+        <span>{t(given ? "consent.stop" : "consent.start")}</span>
+      </button>
+      <dialog ref={dialog} aria-labelledby="consent-title" class="card">
+        <h2 id="consent-title">{t(given ? "consent.stop.title" : "notice.title")}</h2>
+        {given ? (
+          <>
+            <p>{t("consent.stop.text")}</p>
+            {welcome.policy === "required" && <p>{t("consent.stop.required")}</p>}
+          </>
+        ) : (
+          <div class="sentences" lang={language.value}>
+            {notice(language.value, welcome.policy).map((sentence) => (
+              <p key={sentence}>{sentence}</p>
+            ))}
+          </div>
+        )}
+        {failed.value && (
+          <p class="problem" role="alert">
+            {t("notice.failed")}
+          </p>
+        )}
+        <div class="actions equal">
+          <button
+            type="button"
+            class="choice"
+            aria-disabled={busy.value}
+            onClick={() => void change(given ? "withdrawn" : "given")}
+          >
+            {t(given ? "consent.stop.confirm" : "notice.agree")}
+          </button>
+          <button type="button" class="choice" onClick={() => dialog.current?.close()}>
+            {t(given ? "consent.stop.cancel" : "consent.start.cancel")}
+          </button>
+        </div>
+      </dialog>
+    </>
+  );
+}
+
+/** That nobody sees and hears oneself, as long as it is so; and for a while, what somebody else has answered. */
+export function ConsentNews({ welcome, state }: Omit<ConsentProps, "visit">) {
+  const before = useRef(new Map<string, Consent>());
+  const news = useSignal("");
+  useEffect(() => {
+    for (const { id, name, present, consent } of state.participants) {
+      const old = before.current.get(id);
+      before.current.set(id, consent);
+      if (old === undefined || old === consent || !present || id === welcome.participant) continue;
+      if (consent === "withdrawn" || consent === "given") news.value = t(`consent.news.${consent}`, { name });
+    }
+  }, [state]);
+  useEffect(() => {
+    if (!news.value) return;
+    const timer = setTimeout(() => (news.value = ""), NEWS);
+    return () => clearTimeout(timer);
+  }, [news.value]);
+  const me = state.participants.find(({ id }) => id === welcome.participant);
+  const silenced = me !== undefined && sends(me.role) && isSilenced(me, welcome.policy);
+  return (
+    <>
+      <p class={silenced ? "banner paused" : "sr"} role="status" data-testid="silenced">
+        {silenced && t("consent.silenced")}
+      </p>
+      <p class={news.value ? "banner calm" : "sr"} role="status" data-testid="consent-news">
+        {news.value}
+      </p>
+    </>
+  );
+}
