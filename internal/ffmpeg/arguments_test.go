@@ -72,6 +72,8 @@ func TestArguments(t *testing.T) {
 	named.Encoder.Params = "subme=1"
 	named.OverlayX, named.OverlayY = 2, 480
 	named.Names = []Place{{X: 10, Y: 492, Width: 170, Height: 36}, {X: 650, Y: 492, Width: 90, Height: 36}}
+	stepped := composition(a)
+	stepped.Encoder = Encoder{Preset: "ultrafast", QP: 26, GOP: 60}
 	tests := []struct {
 		name string
 		make func() (Command, error)
@@ -79,6 +81,7 @@ func TestArguments(t *testing.T) {
 		{"compose_two", func() (Command, error) { return Compose(composition(a, b)) }},
 		{"compose_cards_only", func() (Command, error) { return Compose(composition()) }},
 		{"compose_named", func() (Command, error) { return Compose(named) }},
+		{"compose_of_one_step", func() (Command, error) { return Compose(stepped) }},
 		{"compose_late", func() (Command, error) { return Compose(composition(late, b)) }},
 		{"compose_filled", func() (Command, error) { return Compose(clock(composition(a, filled))) }},
 		{"decode", func() (Command, error) { return DecodeVoice("v0.ogg") }},

@@ -75,7 +75,8 @@ type Stamp struct {
 // Encoder is how x264 is to work.
 type Encoder struct {
 	Preset string // of x264
-	CRF    int
+	CRF    int    // how good it looks; x264 finds the step of each picture by looking at all of it once more
+	QP     int    `json:",omitempty"` // instead of CRF: the one step of all pictures but keyframes, which have a finer one
 	GOP    int    // frames from keyframe to keyframe: how exactly a player can seek
 	Params string `json:",omitempty"` // of x264, beyond the preset: name=value:name=value
 }
@@ -239,8 +240,12 @@ func (c Composition) output(picture *ffgo.Stream) *ffgo.Stream {
 	if c.Encoder.Params != "" {
 		params += ":" + c.Encoder.Params
 	}
+	quality, value := "crf", c.Encoder.CRF
+	if c.Encoder.QP > 0 {
+		quality, value = "qp", c.Encoder.QP
+	}
 	return ffgo.Output([]*ffgo.Stream{picture}, file(c.Out), bitexact(ffgo.KwArgs{
-		"f": "mpegts", "frames:v": c.Frames, "c:v": "libx264", "preset": c.Encoder.Preset, "crf": c.Encoder.CRF,
+		"f": "mpegts", "frames:v": c.Frames, "c:v": "libx264", "preset": c.Encoder.Preset, quality: value,
 		"g": c.Encoder.GOP, "sc_threshold": 0, "threads": 1, "x264-params": params,
 		// Browsers' cameras and our own drawings are BT.601; players take untagged HD for BT.709.
 		"colorspace": "smpte170m", "color_primaries": "smpte170m", "color_trc": "smpte170m", "color_range": "tv",

@@ -65,7 +65,7 @@ func TestBenchEncoder(t *testing.T) {
 // variation is a way to encode: what is changed of a preset of x264.
 type variation struct {
 	name   string
-	params string // of x264, or another CRF, or another preset
+	params string // of x264, or another CRF or QP, or another preset
 }
 
 // variations of the preset of each profile, which comes first; what the profile makes of it is one more, as_it_is.
@@ -86,7 +86,10 @@ var variations = map[string][]variation{
 	"fast": {
 		{"preset", ""},
 		{"crf_26", "crf=26"},
-		{"crf_30", "crf=30"},
+		{"crf_28", "crf=28"},
+		{"crf_32", "crf=32"},
+		{"qp_24", "qp=24"},
+		{"qp_28", "qp=28"},
 		{"deblock", "deblock=0,0"},
 		{"cabac", "cabac=1"},
 	},
@@ -104,9 +107,12 @@ func encoders(t *testing.T, dir, raw, name string, seconds, rounds int) map[stri
 	ways := []measured{{name: "not_cpu_independent", args: encoding(raw, "not_cpu_independent.ts", preset, "")}}
 	for _, v := range append(variations[name], variation{"as_it_is", profile.Encoder.Params}) {
 		e := preset
-		switch crf, ok := strings.CutPrefix(v.params, "crf="); {
-		case ok:
-			e.CRF, _ = strconv.Atoi(crf)
+		switch quality, value, _ := strings.Cut(v.params, "="); {
+		case quality == "crf":
+			e.CRF, _ = strconv.Atoi(value)
+			e.QP = 0
+		case quality == "qp":
+			e.QP, _ = strconv.Atoi(value)
 		case v.name == v.params: // another preset
 			e.Preset = v.params
 		default:
@@ -117,9 +123,11 @@ func encoders(t *testing.T, dir, raw, name string, seconds, rounds int) map[stri
 	byTurns(t, dir, rounds, ways)
 	first := slices.Min(ways[1].cpu)
 	var curve []point // of the preset
-	for _, crf := range []int{-3, 0, 3} {
+	for _, coarser := range []int{-3, 0, 3} {
 		e := preset
-		e.CRF += crf
+		if e.CRF += coarser; e.QP > 0 {
+			e.QP += coarser
+		}
 		one := []measured{{name: "curve", args: encoding(raw, "curve.ts", e, "cpu-independent=1")}}
 		byTurns(t, dir, 1, one)
 		curve = append(curve, quality(t, dir, raw, "curve.ts", seconds))
@@ -141,7 +149,12 @@ func encoding(raw, out string, e ffmpeg.Encoder, params string) []string {
 	}
 	args := []string{
 		"-f", "rawvideo", "-s", "1280x720", "-r", "30", "-pix_fmt", "yuv420p", "-i", raw,
-		"-c:v", "libx264", "-preset", e.Preset, "-crf", strconv.Itoa(e.CRF), "-g", strconv.Itoa(e.GOP), "-sc_threshold", "0", "-threads", "1",
+		"-c:v", "libx264", "-preset", e.Preset, "-g", strconv.Itoa(e.GOP), "-sc_threshold", "0", "-threads", "1",
+	}
+	if e.QP > 0 {
+		args = append(args, "-qp", strconv.Itoa(e.QP))
+	} else {
+		args = append(args, "-crf", strconv.Itoa(e.CRF))
 	}
 	if params != "" {
 		args = append(args, "-x264-params", params)
@@ -160,7 +173,7 @@ func quality(t *testing.T, dir, raw, name string, seconds int) point {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("ffmpeg", "-nostats", "-nostdin", "-i", name, "-f", "rawvideo", "-s", "1280x720", "-r", "30", "-pix_fmt", "yuv420p", "-i", raw, "-filter_complex",
-		"[0:v]setpts=N,split[a][c];[1:v]setpts=N,split[b][d];[a][b]ssim[s];[c][d]psnr[p]", "-map", "[s]", "-f", "null", "-", "-map", "[p]", "-f", "null", "-")
+		"[0:v]settb=1/30,setpts=N,split[a][c];[1:v]settb=1/30,setpts=N,split[b][d];[a][b]ssim[s];[c][d]psnr[p]", "-map", "[s]", "-f", "null", "-", "-map", "[p]", "-f", "null", "-")
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
