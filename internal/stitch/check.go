@@ -178,10 +178,25 @@ func (w *Worker) inspect(ctx context.Context, j *job) error {
 	if err := j.checkJoined(ctx); err != nil || !j.plan.Profile.Video {
 		return err
 	}
+	if err := checkLips(j.offsets); err != nil {
+		return err
+	}
 	if err := w.see(ctx, j); err != nil || !j.hasThumbnails() {
 		return err
 	}
 	return j.writeThumbnails()
+}
+
+// lipSync is how far a camera's frames may be off the sound of the same person: sound that is 45 ms early is noticed (ITU-R
+// BT.1359). A camera that keeps no rate is off by half a frame at most, so nobody comes near it unless the plan is wrong.
+const lipSync = 45.0 // ms
+
+// checkLips holds where pictures were put against where their sound was. Its error is a *failure.
+func checkLips(offsets []float64) error {
+	if off := percentile(offsets); off > lipSync {
+		return &failure{CodeRenderFailed, fmt.Errorf("pictures are %.1f ms off their sound, by the clocks", off)}
+	}
+	return nil
 }
 
 // unverified notes a check that was not made.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"sort"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,8 @@ type job struct {
 	gains       map[string]voiceGain // by participant who is heard
 	trackPhases map[string]shifts    // of cameras, by track
 	voicePhases map[string]shifts    // what sound follows, by participant
+	voiceMoves  map[string]shifts    // by how much sound is moved, by participant
+	owners      map[string]string    // participants by track
 	offsets     []float64            // of camera frames from where their sound is, in milliseconds
 }
 
@@ -284,9 +287,11 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 // measure puts what only the files tell into the timeline, the sizes of pictures, and finds the phases of the cameras.
 func (j *job) measure() {
 	j.trackPhases, j.voicePhases = map[string]shifts{}, map[string]shifts{}
+	j.voiceMoves, j.owners = map[string]shifts{}, map[string]string{}
 	for _, p := range j.timeline.Participants {
 		var all shifts
 		for _, t := range p.Tracks {
+			j.owners[t.ID] = p.ID
 			if t.Kind != media.Video {
 				continue
 			}
@@ -303,6 +308,24 @@ func (j *job) measure() {
 		slices.SortStableFunc(all, func(a, b shift) int { return cmp.Compare(a.from, b.from) })
 		j.voicePhases[p.ID] = all
 	}
+	for _, v := range render.Voices(j.timeline) {
+		_, moved := placeVoice(v.Clips, j.recording, j.voicePhases[v.Participant])
+		j.voiceMoves[v.Participant] = append(j.voiceMoves[v.Participant], moved...)
+	}
+	for _, moved := range j.voiceMoves { // of several microphones
+		slices.SortStableFunc(moved, func(a, b shift) int { return cmp.Compare(a.from, b.from) })
+	}
+}
+
+// apart is by how much of an output frame the sound of a moment was moved more than the picture of a track was; none where
+// nothing was heard.
+func (j *job) apart(track string, ns int64) float64 {
+	moved := j.voiceMoves[j.owners[track]]
+	i := sort.Search(len(moved), func(i int) bool { return moved[i].from > ns })
+	if i == 0 || moved[i-1].to <= ns {
+		return 0
+	}
+	return moved[i-1].phase - j.trackPhases[track].at(ns)
 }
 
 // shiftsOf finds the phase of each clip of a camera.

@@ -31,6 +31,7 @@ type Manifest struct {
 	Stamp        bool               `json:"stamp,omitempty"`    // the wall clock stands in the picture
 	Voices       []VoiceFile        `json:"voices,omitempty"`   // sound of each participant, as long as the archive
 	Gains        map[string]float64 `json:"gains"`              // dB by participant, by which voices were brought toward one loudness
+	Moved        []Moved            `json:"moved,omitempty"`    // sound that is not where the timeline has it, to the sample
 	Failures     []PieceFailure     `json:"failures,omitempty"` // chunks that could not be made: cards stand there
 	Checks       Checks             `json:"checks"`
 	Tools        map[string]string  `json:"tools"`
@@ -56,6 +57,31 @@ type VoiceFile struct {
 	Piece
 	Bytes    int64   `json:"bytes"`
 	Loudness float64 `json:"loudness"` // LUFS, integrated; -70 is silence
+}
+
+// Moved says that what a participant said in a stretch of the timeline is heard a little earlier, together with the picture:
+// a camera's frames are moved to those of the archive, and the sound goes with them.
+type Moved struct {
+	Participant string  `json:"participant"`
+	StartNS     int64   `json:"startNs"`
+	EndNS       int64   `json:"endNs"`
+	EarlierMS   float64 `json:"earlierMs"` // to the microsecond; below zero it is later; 18.3 at most
+}
+
+// moved lists what was moved, by participant and time.
+func (j *job) moved() []Moved {
+	var all []Moved
+	for _, p := range j.timeline.Participants {
+		for _, s := range j.voiceMoves[p.ID] {
+			ms := math.Round(nanoseconds(s.phase)/1e3) / 1e3
+			if n := len(all) - 1; n >= 0 && all[n].Participant == p.ID && all[n].EndNS == s.from && all[n].EarlierMS == ms {
+				all[n].EndNS = s.to
+			} else if ms != 0 {
+				all = append(all, Moved{p.ID, s.from, s.to, ms})
+			}
+		}
+	}
+	return all
 }
 
 // PieceFailure is a chunk in whose place there are cards.
@@ -116,6 +142,7 @@ func (j *job) manifest() Manifest {
 	for _, s := range j.result.sounds {
 		m.Sounds = append(m.Sounds, s.Piece)
 	}
+	m.Moved = j.moved()
 	m.Stamp, m.Voices = j.plan.Clock != nil, j.result.voices
 	m.Checks = Checks{
 		Unverified: j.result.unverified,

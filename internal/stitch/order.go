@@ -188,7 +188,7 @@ func (j *job) tileWork(pic *render.Picture, c render.Chunk, used *numbering) (ti
 		if p.shown {
 			t.Packets[i][4] = 1
 			if pic.Source != media.Screen {
-				j.offsets = append(j.offsets, math.Abs(p.off)*1000/render.Rate)
+				j.offsets = append(j.offsets, math.Abs(p.off+j.apart(pic.Track, p.ns))*1000/render.Rate)
 			}
 		}
 	}

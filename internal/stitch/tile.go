@@ -60,6 +60,7 @@ type packet struct {
 	slot  int64   // output frame in which it is decoded, counted from the chunk's first
 	shown bool    // not only decoded because later frames need it
 	off   float64 // by how much of an output frame that is later than its moment less the phase
+	ns    int64   // its moment
 }
 
 // errNoPicture says that there is no frame to show in a chunk.
@@ -162,7 +163,7 @@ func clipPackets(clip timeline.Clip, f footage, phases shifts, start int64) []pa
 		}
 		nearest, exact := slotAt(ns, phases)
 		slot := int64(nearest) - start
-		p := packet{of: f.of, frame: frame, slot: slot, shown: shows(clip, ns), off: nearest - exact}
+		p := packet{of: f.of, frame: frame, slot: slot, shown: shows(clip, ns), off: nearest - exact, ns: ns}
 		all = append(all, p)
 		if p.shown && !any {
 			any = true

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -272,5 +273,37 @@ func TestPhase(t *testing.T) {
 		if got := s.at(at); got != want {
 			t.Errorf("at %d: %v, want %v", at, got, want)
 		}
+	}
+}
+
+// A picture that was put elsewhere than the sound of the same moment is off by that, and too much of it fails the archive.
+func TestPicturesThatAreOffTheirSoundAreNotBelieved(t *testing.T) {
+	const second = int64(1e9)
+	j := &job{
+		owners:      map[string]string{"camera": "anna", "other": "bert"},
+		trackPhases: map[string]shifts{"camera": {{0, 10 * second, 0.4}}},
+		voiceMoves:  map[string]shifts{"anna": {{second, 3 * second, 0.4}, {5 * second, 9 * second, -0.2}}},
+	}
+	for _, test := range []struct {
+		name, track string
+		ns          int64
+		want        float64
+	}{
+		{"before the first word", "camera", 0, 0},
+		{"the sound goes with the picture", "camera", 2 * second, 0},
+		{"in a silence", "camera", 4 * second, 0},
+		{"the sound goes elsewhere", "camera", 6 * second, -0.6},
+		{"somebody without a microphone", "other", 6 * second, 0},
+	} {
+		if got := j.apart(test.track, test.ns); math.Abs(got-test.want) > 1e-9 {
+			t.Errorf("%s: %v of a frame, want %v", test.name, got, test.want)
+		}
+	}
+	off := slices.Repeat([]float64{2}, 95)
+	if err := checkLips(append(off, 90, 90, 90, 90, 90)); err != nil {
+		t.Errorf("a few frames: %v", err)
+	}
+	if err := checkLips(append(off, 46, 46, 46, 46, 46, 46)); !poisoned(err) || !strings.Contains(err.Error(), "46.0 ms off their sound") {
+		t.Errorf("many frames: %v", err)
 	}
 }

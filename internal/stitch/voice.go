@@ -43,7 +43,12 @@ const (
 
 // runsOf turns the clips of a voice into runs. phases are those of the participant's camera: the sound follows it.
 func runsOf(clips []timeline.Clip, source func(segment string) recording, phases shifts) []run {
-	var all []run
+	all, _ := placeVoice(clips, source, phases)
+	return all
+}
+
+// placeVoice is runsOf, and by how much each clip was moved.
+func placeVoice(clips []timeline.Clip, source func(segment string) recording, phases shifts) (all []run, moved shifts) {
 	var last timeline.Clip
 	var lastFile recording
 	phase, base := 0.0, 0.0
@@ -59,6 +64,7 @@ func runsOf(clips []timeline.Clip, source func(segment string) recording, phases
 			phase = phases.most(clip.StartNS, clip.EndNS)
 		}
 		begin.at = samples(clip.StartNS) - samplesOf(phase)
+		moved = append(moved, shift{clip.StartNS, clip.EndNS, phase})
 		if joined {
 			here := &all[len(all)-1]
 			begin.file = base
@@ -84,7 +90,7 @@ func runsOf(clips []timeline.Clip, source func(segment string) recording, phases
 		base += float64(r.scan.Samples)
 		last, lastFile = clip, r
 	}
-	return all
+	return all, moved
 }
 
 // follows says whether next begins where the sound of last ended, although the two are not placed end to end: of one

@@ -226,7 +226,14 @@ func TestPictureAndSoundFit(t *testing.T) {
 	if c := archive.manifest.Checks; c.AVOffsetMS < 0 || c.AVOffsetMS > 5 || c.Loudness > -10 || c.Loudness < -40 {
 		t.Errorf("checks: %+v", c)
 	}
+	moved := archive.manifest.Moved // the camera's frames lie 0.38 of a frame behind those of the archive
+	if len(moved) != 1 || moved[0].Participant != a.id || math.Abs(moved[0].EarlierMS-12.667) > 0.5 {
+		t.Fatalf("moved: %+v", moved)
+	}
 	for i := range flashes {
+		if d := beeps[i] - (float64(1000*i+226+pathDelay) - moved[0].EarlierMS); math.Abs(d) > 1 {
+			t.Errorf("second %d: the beep is %.2f ms from where the manifest has it", i, d)
+		}
 		if d := beeps[i] - flashes[i]; math.Abs(d) > 5 {
 			t.Errorf("second %d: the beep comes %.1f ms after the flash", i, d)
 		}
