@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"consilium/internal/blob"
 	"consilium/internal/ffmpeg"
@@ -106,6 +109,7 @@ func TestAFileThatIsNotItsPiecesIsNotBelieved(t *testing.T) {
 			test.after(t, test.job)
 			err := maker.inspect(t.Context(), test.job)
 			if test.want == "" && err == nil {
+				playersTake(t, test.job)
 				return
 			}
 			var f *failure
@@ -113,6 +117,26 @@ func TestAFileThatIsNotItsPiecesIsNotBelieved(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// playersTake lets ffmpeg decode the finished file without a word of complaint, and ffprobe name its chapters.
+func playersTake(t *testing.T, j *job) {
+	t.Helper()
+	path := filepath.Join(j.dir, ArchiveFile)
+	if out, err := exec.Command("ffmpeg", "-v", "warning", "-xerror", "-nostdin", "-i", path, "-f", "null", "-").CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("ffmpeg: %v\n%s", err, out)
+	}
+	out, err := exec.Command("ffprobe", "-v", "error", "-show_entries", "chapter=start_time,end_time:chapter_tags=title", "-of", "csv=p=0", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want strings.Builder
+	for _, c := range j.plan.Chapters {
+		fmt.Fprintf(&want, "%.6f,%.6f,%s\n", c.Start.Seconds(), c.End.Seconds(), c.Title)
+	}
+	if diff := cmp.Diff(want.String(), strings.ReplaceAll(string(out), `"`, "")); diff != "" || len(j.plan.Chapters) < 2 {
+		t.Errorf("chapters (-plan +ffprobe):\n%s", diff)
 	}
 }
 
