@@ -16,7 +16,7 @@ import (
 
 // hostileRecordings are the cases in which a recording, or what the log says of it, is not what it should be.
 func hostileRecordings() []hostile {
-	return slices.Concat(lostPictures(), brokenPictures(), strangePictures(), strangeEvents(), lostSounds(), brokenSounds())
+	return slices.Concat(lostPictures(), brokenPictures(), strangePictures(), strangeEvents(), restlessPictures(), lostSounds(), brokenSounds())
 }
 
 // lostPictures were recorded well; what happened to them happened in the blob store.
@@ -239,6 +239,41 @@ func strangeEvents() []hostile {
 			c := v.sources.two
 			c.reason = "rotation"
 			v.record(500, track, 9, c)
+		}},
+	}
+}
+
+// restlessPictures are honest recordings that do not go on as they began.
+func restlessPictures() []hostile {
+	vp9 := func(v *victim, colour, format string) [][]byte {
+		return ivfFrames(run_(v.t, "-f", "lavfi", "-i", "color=c="+colour+":s=160x90:r=30", "-frames:v", "30", "-pix_fmt", format,
+			"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-f", "ivf", "pipe:1"))
+	}
+	from := func(ms int64) func(v *victim) {
+		return func(v *victim) { v.segment = v.record(ms, v.track(0, media.VP8, media.Camera, 9), 9, v.sources.two) }
+	}
+	return []hostile{
+		{name: "a phone that is turned", shows: whole, do: func(v *victim) {
+			track := v.track(0, media.VP8, media.Camera, 77)
+			v.segment = v.record(0, track, 77, packed(ivfFrames(v.sources.two.content)[:30], "160x90", 30))
+			c := twoColours(v.t, "90x160", "yellow", "", 1000, 30)
+			c.reason = "resolution"
+			v.record(1000, track, 77, c)
+		}},
+		{name: "a pixel format that changes within the file", shows: whole, do: func(v *victim) {
+			all := slices.Concat(vp9(v, "blue", "yuv420p"), vp9(v, "yellow", "yuv444p"))
+			v.segment = v.record(0, v.track(0, media.VP9, media.Camera, 78), 78, ivfOf(media.VP9, all))
+		}},
+		{name: "a camera that comes after the others", shows: []view{{0, carding}, {700, first}, {1700, second}}, do: from(700)},
+		{name: "a camera that was there before the others", shows: []view{{0, first}, {500, second}, {1700, carding}}, cause: timeline.Loss, do: from(-500)},
+		{name: "a hole that the log has", shows: []view{{0, first}, {1000, carding}, {1700, second}}, cause: timeline.Loss, do: func(v *victim) {
+			c := v.sources.two.changed(func(b []byte) []byte {
+				return everyPTS(b, func(n int64) int64 { return (n + n/30*21) * 3000 })
+			})
+			c.ticks += 700 * 90
+			track := v.track(0, media.VP8, media.Camera, 79)
+			v.segment = v.record(0, track, 79, c)
+			v.say(1800, events.SegmentGap{Track: track, From: v.w.at(967 + pathDelay), To: v.w.at(1700 + pathDelay), Cause: "loss"})
 		}},
 	}
 }
