@@ -55,7 +55,7 @@ const cases: [StoredEvent, string, technical?: boolean][] = [
   ],
   [
     event("segment.gap", { track: "t1", from: "2026-01-01T09:30:00Z", to: "2026-01-01T09:30:02.5Z", cause: "loss" }),
-    "The sound of Dr Novák is missing for 2.5 sec (loss).",
+    "The sound of Dr Novák is missing for 2.5 sec (Lost on the way).",
     true,
   ],
   [

@@ -15,7 +15,7 @@ const connection = (more: Partial<ConnectionItem>): ConnectionItem => ({
   ...more,
 });
 
-test("joining is judged by what came about and by what did not, not by what is still on its way", () => {
+test("joining is judged by what came about and by what did not, not by what is still on its way or was given up for another", () => {
   const got = joinsOf([
     {
       id: "one",
@@ -32,6 +32,7 @@ test("joining is judged by what came about and by what did not, not by what is s
         connection({ timeoutCode: "ICE-TIMEOUT", openedAt: "2026-01-01T08:00:00Z" }),
         connection({ timeoutCode: "ICE-TIMEOUT" }),
         connection({ closedAt: "2026-01-01T09:00:02Z", closeReason: "left" }),
+        connection({ closedAt: "2026-01-01T09:00:00.150Z", closeReason: "replaced" }),
       ],
     },
   ]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Problem } from "../src/api/problem.ts";
 import type { Storage, StoragePlace } from "../src/api/types.ts";
-import { StorageWatch, worst } from "../src/library/storage.tsx";
+import { lasts, StorageWatch, worst } from "../src/library/storage.tsx";
 import { FakeClock } from "./clock.ts";
 
 const place = (name: string, level: StoragePlace["level"], freeBytes: number): StoragePlace => ({
@@ -17,6 +17,13 @@ test("the place that matters is the worst, then the smallest", () => {
   assert.equal(of(), undefined);
   assert.equal(of(place("data", "fine", 5), place("log", "full", 50), place("blobs", "low", 1)), "log");
   assert.equal(of(place("data", "low", 5), place("log", "low", 2)), "log");
+});
+
+test("how long the room lasts is said in days, or that it is less than one", () => {
+  assert.equal(lasts(0.4), "At the present rate that lasts less than a day.");
+  assert.equal(lasts(1.9), "At the present rate that lasts 1 day.");
+  assert.equal(lasts(12), "At the present rate that lasts 12 days.");
+  assert.deepEqual([lasts(undefined), lasts(5000)], ["", ""]);
 });
 
 test("it is asked for again, and who may not know it asks once", async () => {

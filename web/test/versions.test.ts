@@ -53,8 +53,8 @@ test("as what a version was made reads in words", () => {
 
 test("what was not looked into is named, also by a code that is not known", () => {
   assert.equal(
-    unverifiedText(["times", "smell"]),
-    "Not looked into, or not yet: whether every picture stands at its time and smell",
+    unverifiedText(["keyframes", "smell"]),
+    "Not looked into, or not yet: whether the pictures can be decoded and smell",
   );
 });
 

@@ -71,12 +71,12 @@ test("under a required recording, who has taken the consent back has a card that
     ]);
   assert.deepEqual(tiles("required"), [
     ["person", "unconsented", undefined],
-    ["device", undefined, "5"],
+    ["device", "away", "5"],
   ]);
   assert.deepEqual(tiles("optional"), [
-    ["screen", "stalled", "4"],
+    ["screen", undefined, "4"],
     ["person", "stalled", "3"],
-    ["device", undefined, "5"],
+    ["device", "away", "5"],
   ]);
 });
 

@@ -133,7 +133,9 @@ function Clock({ cursor, duration, chapters }: { cursor: Cursor; duration: numbe
   const chapter = cueAt(chapters, now)?.text;
   return (
     <span class="clock">
-      <b>{clock(now)}</b> / {clock(duration)}
+      <span>
+        <b>{clock(now)}</b> / {clock(duration)}
+      </span>
       {chapter && <span class="chapter">{chapter}</span>}
     </span>
   );

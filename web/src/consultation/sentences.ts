@@ -67,7 +67,7 @@ export class Sentences {
       reason: text(data.reason),
       why: type.startsWith("hold.") ? holdReason(type === "hold.placed", text(data.reason)) : "",
       state: text(data.state),
-      cause: text(data.cause),
+      cause: tMaybe(`cause.${text(data.cause)}`) ?? text(data.cause),
       code: text(data.code) || text(data.phase),
       kind: text(data.kind),
       browser: browserOf(data.browser) || text(data.via),

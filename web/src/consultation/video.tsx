@@ -217,7 +217,6 @@ function Making({ detail, archive }: { detail: Detail; archive: Archive }) {
   if (archive.state !== "failed") {
     return (
       <div class="making" role="status" data-testid="making">
-        <p>{t(`detail.video.${archive.state === "rendering" ? "rendering" : "queued"}`)}</p>
         <ArchiveState archive={archive} />
       </div>
     );

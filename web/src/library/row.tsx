@@ -82,12 +82,14 @@ function Cell({ class: kind, name, children }: { class: string; name: string; ch
 function State({ item }: { item: Consultation }) {
   const present = item.present ?? item.participants.filter((participant) => participant.present).length;
   if (item.state === "open") {
+    const more = [present > 0 && tCount("list.here", present), item.paused && t("list.paused")]
+      .filter(Boolean)
+      .join(", ");
     return (
       <span class="state open">
         <span class="dot" />
         {t("list.state.open")}
-        {present > 0 && <span class="soft">{tCount("list.here", present)}</span>}
-        {item.paused && <span class="soft">{t("list.paused")}</span>}
+        {more && <span class="soft">{more}</span>}
       </span>
     );
   }
@@ -108,7 +110,7 @@ function Kept({ item }: { item: Consultation }) {
     <>
       <span>{size(bytes, language.value)}</span>
       {gap >= 1000 && (
-        <span class="soft" title={t("list.gap.title")}>
+        <span class="soft gap" title={t("list.gap.title")}>
           {t("list.gap", { length: lasting(gap, language.value) })}
         </span>
       )}

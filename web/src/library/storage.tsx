@@ -51,6 +51,12 @@ export function worst(storage: Storage): StoragePlace | undefined {
   return [...storage.places].sort((a, b) => rank[b.level] - rank[a.level] || a.freeBytes - b.freeBytes)[0];
 }
 
+/** How long the room lasts, as a sentence; "" where nobody knows, or nobody has to. */
+export function lasts(daysLeft: number | undefined): string {
+  if (daysLeft === undefined || daysLeft >= 1000) return "";
+  return daysLeft < 1 ? t("storage.days.none") : tCount("storage.days", Math.floor(daysLeft));
+}
+
 export function StorageBanner({ watch }: { watch: StorageWatch }) {
   useEffect(() => {
     watch.start();
@@ -60,12 +66,11 @@ export function StorageBanner({ watch }: { watch: StorageWatch }) {
   const place = storage && worst(storage);
   if (!place || place.level === "fine") return null;
   const free = size(place.freeBytes, language.value);
-  const days = place.daysLeft === undefined ? undefined : Math.floor(place.daysLeft);
   return (
     <div class={`storage ${place.level}`} role="status" data-testid="storage" data-level={place.level}>
       <p>
         <strong>{t(`storage.${place.level}`)}</strong> {t("storage.free", { free })}
-        {days !== undefined && days < 1000 && ` ${tCount("storage.days", days)}`}
+        {` ${lasts(place.daysLeft)}`}
       </p>
       <p>{t(place.level === "full" ? "storage.full.text" : "storage.low.text")}</p>
     </div>

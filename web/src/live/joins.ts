@@ -20,7 +20,10 @@ export interface Joins {
   failures: Failure[];
 }
 
-/** A connection that is still being made counts for nothing yet. */
+/**
+ * A connection that is still being made counts for nothing yet, and one that its own client gave up for another before
+ * any deadline was over counts for nothing at all: every page does so when the server was started anew.
+ */
 export function joinsOf(consultations: readonly { id: string; connections: readonly ConnectionItem[] }[]): Joins {
   const took: number[] = [];
   const ways = new Map<string, number>();
@@ -33,7 +36,7 @@ export function joinsOf(consultations: readonly { id: string; connections: reado
         took.push(Date.parse(one.connectedAt) - Date.parse(one.openedAt));
         const way = wayOf(one);
         ways.set(way, (ways.get(way) ?? 0) + 1);
-      } else if (one.timeoutCode || one.closedAt) {
+      } else if (one.timeoutCode || (one.closedAt && one.closeReason !== "replaced")) {
         tried++;
         const code = one.timeoutCode || one.closeReason || "?";
         const known = failures.get(code) ?? { code, n: 0, consultation: id, at: "" };

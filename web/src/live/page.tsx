@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { explain } from "../api/problem.ts";
 import type { Consultation } from "../api/types.ts";
 import { SignIn } from "../library/page.tsx";
-import type { StorageWatch } from "../library/storage.tsx";
+import { lasts, type StorageWatch } from "../library/storage.tsx";
 import { enumerate, language, t, tCount } from "../text/text.ts";
 import { clock, lasting, moment, percent, size } from "../text/time.ts";
 import { ArchiveState } from "../ui/archive.tsx";
@@ -130,7 +130,7 @@ function Disk({ storage }: { storage: StorageWatch }) {
             />
             <span>
               {t("storage.free", { free: size(freeBytes, language.value) })}
-              {daysLeft !== undefined && daysLeft < 1000 && ` ${tCount("storage.days", Math.floor(daysLeft))}`}
+              {` ${lasts(daysLeft)}`}
             </span>
           </li>
         ))}

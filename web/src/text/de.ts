@@ -231,7 +231,7 @@ export const de: Record<Key, string> = {
   "live.empty": "niemand ist da",
 
   // Die Liste: wonach sie gefragt werden kann, und ihre Spalten.
-  "list.search.hint": "Titel, Name, Aktenzeichen suchen…",
+  "list.search.hint": "Titel, Name, Aktenzeichen…",
   "list.filters": "Suche und Filter",
   "list.filter.person": "Person",
   "list.filter.from": "Von",
@@ -299,14 +299,16 @@ export const de: Record<Key, string> = {
   "storage.low": "Der Speicher wird knapp.",
   "storage.full": "Der Speicher ist fast voll.",
   "storage.free": "{free} sind frei.",
+  "storage.days.none": "Beim jetzigen Verbrauch reicht das keinen Tag mehr.",
   "storage.days.one": "Beim jetzigen Verbrauch reicht das {n} Tag.",
   "storage.days.other": "Beim jetzigen Verbrauch reicht das {n} Tage.",
   "storage.low.text": "Bitte sagen Sie es denen, die den Dienst betreiben. Alles geht wie gewohnt.",
   "storage.full.text":
     "Bis Platz ist, kann keine Konsultation mit Aufzeichnung geplant oder begonnen werden. Laufende werden weiter aufgezeichnet, und nichts wird gelöscht.",
 
-  "archive.queued": "Wartet auf die Herstellung",
+  "archive.queued": "Video wartet auf die Herstellung",
   "archive.rendering": "Video wird hergestellt",
+  "archive.queued.short": "Wartet auf die Herstellung",
   "archive.rendering.short": "In Arbeit",
   "archive.ready": "Fertig",
   "archive.failed": "Konnte nicht hergestellt werden",
@@ -376,8 +378,6 @@ export const de: Record<Key, string> = {
   "detail.retry.signin":
     "Öffnen Sie die Liste der Konsultationen noch einmal mit Ihrem Link und versuchen Sie es dann wieder.",
   "detail.video.forbidden": "Diese Konsultation wird nicht aufgezeichnet. Es gibt kein Video.",
-  "detail.video.queued": "Das Video wartet auf seine Herstellung.",
-  "detail.video.rendering": "Das Video wird hergestellt.",
   "detail.video.failed": "Das Video konnte nicht hergestellt werden.",
   "detail.video.broken": "Das Video kann in diesem Browser nicht abgespielt werden. Sie können es herunterladen.",
 
@@ -584,7 +584,7 @@ export const de: Record<Key, string> = {
   "lane.recorded": "In der Aufnahme",
   "lane.recording": "Aufnahme",
   "lane.hosting": "Server",
-  "lane.stitcher": "Herstellung des Videos",
+  "lane.stitcher": "Videoherstellung",
   "lane.hold": "Löschsperre",
   "span.present.present": "Anwesend",
   "span.consent.given": "Eingewilligt",

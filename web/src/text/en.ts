@@ -239,7 +239,7 @@ export const en = {
   "live.empty": "nobody is there",
 
   // The list: what it can be asked for, and its columns.
-  "list.search.hint": "Search title, name, reference…",
+  "list.search.hint": "Title, name, reference…",
   "list.filters": "Search and filters",
   "list.filter.person": "Person",
   "list.filter.from": "From",
@@ -307,14 +307,16 @@ export const en = {
   "storage.low": "Storage is running low.",
   "storage.full": "Storage is nearly full.",
   "storage.free": "{free} are free.",
+  "storage.days.none": "At the present rate that lasts less than a day.",
   "storage.days.one": "At the present rate that lasts {n} day.",
   "storage.days.other": "At the present rate that lasts {n} days.",
   "storage.low.text": "Please tell the people who run this service. Everything works as usual.",
   "storage.full.text":
     "No recorded consultation can be planned or begun until there is room. Those that are going on are recorded on, and nothing is deleted.",
 
-  "archive.queued": "Waiting to be made",
+  "archive.queued": "Video is waiting to be made",
   "archive.rendering": "Video is being made",
+  "archive.queued.short": "Waiting to be made",
   "archive.rendering.short": "Being made",
   "archive.ready": "Ready",
   "archive.failed": "Could not be made",
@@ -386,8 +388,6 @@ export const en = {
   "detail.video.refused": "The video cannot be shown: {reason}",
   "detail.retry.signin": "Open the list of consultations with your link again, then try once more.",
   "detail.video.forbidden": "This consultation is not recorded. There will be no video.",
-  "detail.video.queued": "The video is waiting to be made.",
-  "detail.video.rendering": "The video is being made.",
   "detail.video.failed": "The video could not be made.",
   "detail.video.broken": "The video cannot be played in this browser. You can download it.",
 

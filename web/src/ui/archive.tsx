@@ -9,7 +9,7 @@ export function ArchiveState({ archive, short = false }: { archive: Archive; sho
   return (
     <span class={`archive ${state}`} data-testid="archive-state" data-state={state}>
       <span>
-        {short && state === "rendering" ? t("archive.rendering.short") : t(`archive.${state}`)}
+        {(short && tMaybe(`archive.${state}.short`)) || t(`archive.${state}`)}
         {state === "rendering" && <Done archive={archive} short={short} />}
       </span>
       {state === "rendering" && <Bar progress={archive.progress ?? 0} />}
