@@ -13,6 +13,7 @@ import (
 	"github.com/go-text/typesetting/font"
 	ot "github.com/go-text/typesetting/font/opentype"
 	"github.com/go-text/typesetting/language"
+	"github.com/go-text/typesetting/segmenter"
 	"github.com/go-text/typesetting/shaping"
 	"golang.org/x/image/math/fixed"
 	"golang.org/x/image/vector"
@@ -42,9 +43,39 @@ type line struct {
 	width int // pixels
 }
 
+// writable is text without the emoji that no font has: a box says nothing about anybody. What is one to a reader goes as
+// one, with its skin and its joiners. Letters that no font has stay boxes, since something stands there, and so does a text of
+// nothing else.
+func (p *Painter) writable(text string) string {
+	var parts segmenter.Segmenter
+	parts.Init([]rune(text))
+	var out strings.Builder
+	for all := parts.GraphemeIterator(); all.Next(); {
+		if g := all.Grapheme().Text; !slices.ContainsFunc(g, p.isLackingSymbol) {
+			out.WriteString(string(g))
+		}
+	}
+	if out.Len() == len(text) {
+		return text
+	}
+	if short := strings.Join(strings.Fields(out.String()), " "); short != "" {
+		return short
+	}
+	return text
+}
+
+// isLackingSymbol says whether r is a symbol and no font has it.
+func (p *Painter) isLackingSymbol(r rune) bool {
+	if !unicode.Is(unicode.So, r) {
+		return false
+	}
+	_, has := p.fonts.ResolveFace(r).NominalGlyph(r)
+	return !has
+}
+
 // set shapes text of that size in pixels and shortens it until it fits.
 func (p *Painter) set(text string, size, width int) line {
-	runes := []rune(text)
+	runes := []rune(p.writable(text))
 	whole := p.shape(runes, size)
 	for whole.width > width && len(runes) > 1 {
 		runes = runes[:len(runes)-1]
@@ -56,6 +87,7 @@ func (p *Painter) set(text string, size, width int) line {
 // setWithin shapes text of that size or, where it does not fit, of a smaller one. It is cut short only when it does not fit
 // in the smallest one.
 func (p *Painter) setWithin(text string, size, width int) line {
+	text = p.writable(text)
 	for ; size > smallest; size-- {
 		if l := p.shape([]rune(text), size); l.width <= width {
 			return l
@@ -68,7 +100,7 @@ func (p *Painter) setWithin(text string, size, width int) line {
 func (p *Painter) wrap(text string, size, width int) []line {
 	var all []line
 	now := ""
-	for _, word := range strings.Fields(text) {
+	for _, word := range strings.Fields(p.writable(text)) {
 		longer := strings.TrimSpace(now + " " + word)
 		if now != "" && p.shape([]rune(longer), size).width > width {
 			all = append(all, p.set(now, size, width))

@@ -1,6 +1,7 @@
 package stitch
 
 import (
+	"bytes"
 	"fmt"
 	"image"
 	"image/color"
@@ -46,6 +47,41 @@ func TestNamesAreDrawn(t *testing.T) {
 					t.Errorf("beside the card it is not transparent: %v", got)
 				}
 			})
+		}
+	}
+}
+
+// Emoji that no font has are left out of a name, whole: no boxes, and no skin or sign of a doctor without its person. A name
+// of nothing else is not left out, nor are letters.
+func TestEmojiThatNoFontHasAreNoBoxes(t *testing.T) {
+	painter := render.NewPainter(SystemFonts([]string{t.TempDir()})) // Latin letters, and no more
+	for _, test := range []struct {
+		name, as string
+		same     bool
+	}{
+		{"Anna 👩\u200d⚕️🏳️\u200d🌈", "Anna", true},
+		{"👨🏿\u200d🦱 Dr. 🇺🇦 Anna", "Dr. Anna", true},
+		{"Anna\u200d☎", "Anna", true},
+		{"Anna 李", "Anna", false},
+		{"👩\u200d⚕️", "", false},
+	} {
+		if same := bytes.Equal(painter.Draw(cardFor(test.name)).Pix, painter.Draw(cardFor(test.as)).Pix); same != test.same {
+			t.Errorf("%q is drawn as %q: %v", test.name, test.as, same)
+		}
+	}
+}
+
+// The fonts that ./task setup installs have the letters of the world's scripts.
+func TestTheWorldHasLetters(t *testing.T) {
+	fonts := SystemFonts(nil)
+	for _, name := range []string{
+		"Ñandú Łódź Ngọc Ánh", "Ольга", "Ελένη", "Հայկ", "გიორგი", "שרה", "محمد فریدون", "ܝܘܚܢܢ", "አበበ", "प्रिया", "রহিম", "ਸਿੰਘ", "પટેલ", "ଓଡ଼ିଆ", "தமிழ்",
+		"తెలుగు", "ಕನ್ನಡ", "മലയാളം", "සිංහල", "สมชาย", "ລາວ", "မြန်မာ", "សុខា", "བསྟན་འཛིན", "ᠮᠣᠩᠭᠣᠯ", "ⵉⴷⵉⵔ", "ᏣᎳᎩ",
+	} {
+		for _, r := range name {
+			if _, ok := fonts.ResolveFace(r).NominalGlyph(r); !ok {
+				t.Errorf("no font has the %q of %q: ./task setup installs fonts", r, name)
+			}
 		}
 	}
 }
