@@ -47,11 +47,9 @@ type line struct {
 // one, with its skin and its joiners. Letters that no font has stay boxes, since something stands there, and so does a text of
 // nothing else.
 func (p *Painter) writable(text string) string {
-	var parts segmenter.Segmenter
-	parts.Init([]rune(text))
 	var out strings.Builder
-	for all := parts.GraphemeIterator(); all.Next(); {
-		if g := all.Grapheme().Text; !slices.ContainsFunc(g, p.isLackingSymbol) {
+	for _, g := range asRead([]rune(text)) {
+		if !slices.ContainsFunc(g, p.isLackingSymbol) {
 			out.WriteString(string(g))
 		}
 	}
@@ -62,6 +60,23 @@ func (p *Painter) writable(text string) string {
 		return short
 	}
 	return text
+}
+
+// asRead cuts text into what a reader takes for one thing (UAX 29), emoji that are joined to one another among it.
+func asRead(text []rune) [][]rune {
+	const joiner = '\u200d'
+	var parts segmenter.Segmenter
+	parts.Init(text)
+	var all [][]rune
+	for each := parts.GraphemeIterator(); each.Next(); {
+		g := each.Grapheme().Text
+		if n := len(all) - 1; n >= 0 && unicode.Is(unicode.So, all[n][0]) && all[n][len(all[n])-1] == joiner && unicode.Is(unicode.So, g[0]) {
+			all[n] = append(slices.Clip(all[n]), g...)
+			continue
+		}
+		all = append(all, g)
+	}
+	return all
 }
 
 // isLackingSymbol says whether r is a symbol and no font has it.
