@@ -2,9 +2,9 @@ package blob
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 )
@@ -53,10 +53,10 @@ func (s *Store) takeIn(key, path, digest string) (Info, error) {
 		return Info{}, errNotOurs
 	}
 	to := filepath.Join(s.folder, filepath.FromSlash(key))
-	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil { //nolint:gosec // below the operator's folder: keys are checked
+	if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
 		return Info{}, err
 	}
-	between := fmt.Sprintf("%s.%x.tmp", to, rand.Uint64()) // as whatever is not finished is called, and cleared away
+	between := fmt.Sprintf("%s.%s.tmp", to, rand.Text()) // as whatever is not finished is called, and cleared away
 	if err := os.Link(path, between); err != nil {
 		return Info{}, fmt.Errorf("%w: %w", errNotOurs, err) // another file system, or one without links
 	}
@@ -71,7 +71,7 @@ func (s *Store) takeIn(key, path, digest string) (Info, error) {
 
 // sealFile makes the bytes of a file durable, and lets only the process's user and group read them.
 func sealFile(path string) error {
-	f, err := os.Open(path) //nolint:gosec // below the operator's folder: keys are checked
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -74,7 +74,7 @@ func (o *H264Order) Next(p H264Picture) (int64, error) {
 		r.golomb() // idr_pic_id
 		o.high, o.low = 0, 0
 	}
-	low := int64(r.bits(o.lsb)) //nolint:gosec // sixteen bits at most
+	low := int64(r.bits(o.lsb))
 	if r.short {
 		return 0, fmt.Errorf("%w: a slice of %d bytes", ErrH264Order, len(slice))
 	}

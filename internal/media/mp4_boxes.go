@@ -433,7 +433,7 @@ func newAVCConfig(sets [][]byte) (avcConfig, error) {
 	if c.sequence == nil || len(c.pictures) == 0 || len(c.pictures) > math.MaxUint8 {
 		return c, errNoSets
 	}
-	ok := false
+	var ok bool
 	if c.width, c.height, ok = h264Size(c.sequence[1:]); !ok || c.width > math.MaxUint16 || c.height > math.MaxUint16 {
 		return c, fmt.Errorf("%w: no size", errNoSets)
 	}

@@ -78,13 +78,7 @@ func WriteMP4(to io.Writer, c MP4Content, pictures, sound io.Reader) (int64, err
 	}
 	length := int64(len(head))
 	for _, r := range l.runs {
-		from := sound
-		switch r.track {
-		case mp4Words:
-			from = strings.NewReader(l.words)
-		case mp4Picture:
-			from = pictures
-		}
+		from := [...]io.Reader{mp4Picture: pictures, mp4Audio: sound, mp4Words: strings.NewReader(l.words)}[r.track]
 		n, err := io.CopyN(to, from, r.bytes)
 		if length += n; errors.Is(err, io.EOF) {
 			return length, fmt.Errorf("%w: %d bytes of samples from the %dth on, there are %d", ErrMP4Content, r.bytes, r.first, n)

@@ -34,7 +34,7 @@ func (j *job) joinSound() (media.MP4Sound, error) {
 			if !bytes.Equal(config, track.Config) {
 				return track, &failure{CodeRenderFailed, fmt.Errorf("packet %d of piece %d of the sound is encoded otherwise than the first", n, i)}
 			}
-			track.Sizes = append(track.Sizes, uint32(len(ffmpeg.BodyADTS(p)))) //nolint:gosec // thirteen bits
+			track.Sizes = append(track.Sizes, uint32(len(ffmpeg.BodyADTS(p))))
 		}
 		sum.Write(raw)
 		fmt.Fprintln(keys, part.Key)

@@ -51,13 +51,13 @@ func cutStrip(in io.Reader, out io.Writer) (strip, error) {
 		if _, err := to.Write(sample); err != nil {
 			return s, err
 		}
-		s.samples = append(s.samples, media.MP4Picture{Size: uint32(len(sample)), Key: picture.Key}) //nolint:gosec // bounded by the reader
+		s.samples = append(s.samples, media.MP4Picture{Size: uint32(len(sample)), Key: picture.Key})
 		shown = append(shown, p.PTS)
 	}
 	if len(shown) > 0 {
 		first := slices.Min(shown)
 		for i, at := range shown {
-			s.samples[i].Place = int32((at - first) * render.Rate / tsClock) //nolint:gosec // a chunk has no more than minutes
+			s.samples[i].Place = int32((at - first) * render.Rate / tsClock)
 		}
 	}
 	return s, to.Flush()
@@ -92,7 +92,7 @@ func (j *job) pictures() (*media.MP4Pictures, error) {
 		} else if !slices.EqualFunc(s.sets, all.Sets, bytes.Equal) {
 			return nil, &failure{CodeRenderFailed, fmt.Errorf("chunk %d is encoded otherwise than the first", i)}
 		}
-		first := int32(len(all.Samples)) //nolint:gosec // weeks of pictures
+		first := int32(len(all.Samples))
 		for _, sample := range s.samples {
 			sample.Place += first
 			all.Samples = append(all.Samples, sample)
@@ -101,36 +101,35 @@ func (j *job) pictures() (*media.MP4Pictures, error) {
 	return all, nil
 }
 
-// inTurn reads parts one behind the other, each opened when the one before it is over. It ends with ctx.
+// inTurn reads parts one behind the other, each opened when the one before it is over.
 type inTurn struct {
-	ctx  context.Context
-	open func(i int) (io.ReadCloser, error)
-	left []int // numbers of the parts that are still to come
-	now  io.ReadCloser
+	open  func(i int) (io.ReadCloser, error)
+	count int
+	next  int // number of the part behind now
+	now   io.ReadCloser
 }
 
+// newInTurn reads so many parts. When ctx ends no other is opened, and its error comes instead.
 func newInTurn(ctx context.Context, count int, open func(i int) (io.ReadCloser, error)) *inTurn {
-	r := &inTurn{ctx: ctx, open: open}
-	for i := range count {
-		r.left = append(r.left, i)
-	}
-	return r
+	return &inTurn{count: count, open: func(i int) (io.ReadCloser, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		return open(i)
+	}}
 }
 
 func (r *inTurn) Read(b []byte) (int, error) {
 	for {
 		if r.now == nil {
-			if len(r.left) == 0 {
+			if r.next == r.count {
 				return 0, io.EOF
 			}
-			if err := r.ctx.Err(); err != nil {
+			part, err := r.open(r.next)
+			if err != nil {
 				return 0, err
 			}
-			var err error
-			if r.now, err = r.open(r.left[0]); err != nil {
-				return 0, err
-			}
-			r.left = r.left[1:]
+			r.now, r.next = part, r.next+1
 		}
 		n, err := r.now.Read(b)
 		if !errors.Is(err, io.EOF) {
