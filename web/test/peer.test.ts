@@ -216,6 +216,25 @@ test("candidates of the server wait for the answer they belong to", async () => 
   assert.deepEqual(pc.candidates, ["early", "late"]);
 });
 
+test("late candidates of a connection that was given up are dropped, and so are those from before a restart", async () => {
+  const { pc, peer, ask } = setUp();
+  const of = (ufrag: string) => `candidate:1 1 udp 1 192.0.2.1 443 typ host ufrag ${ufrag} generation 0`;
+  void peer.negotiate();
+  await settle();
+  peer.candidate({ type: "candidate", candidate: of("old") });
+  peer.candidate({ type: "candidate", candidate: of("mine") });
+  await ask(0).answer([], "a=ice-ufrag:mine\r\na=fingerprint:sha-256 AA\r\n");
+  peer.candidate({ type: "candidate", candidate: of("old") });
+  peer.candidate({ type: "candidate", candidate: "candidate:2 1 udp 1 192.0.2.1 443 typ host" });
+  assert.deepEqual(pc.candidates, [of("mine"), "candidate:2 1 udp 1 192.0.2.1 443 typ host"]);
+  void peer.restart();
+  await settle();
+  peer.candidate({ type: "candidate", candidate: of("next") });
+  await ask(1).answer([], "a=ice-ufrag:next\r\na=fingerprint:sha-256 AA\r\n");
+  peer.candidate({ type: "candidate", candidate: of("mine") });
+  assert.deepEqual(pc.candidates.slice(2), [of("next")]);
+});
+
 test("own candidates go out as they come, and an empty one at the end", () => {
   const { pc, sent } = setUp();
   const tell = pc.onicecandidate as (event: { candidate: unknown }) => void;

@@ -238,10 +238,20 @@ export class Peer {
     this.#signaling.send(message);
   }
 
-  // Candidates that this browser cannot use (mDNS names, other families) must not disturb the rest.
+  // Candidates that this browser cannot use (mDNS names, other families) must not disturb the rest. Nor may late ones of a
+  // connection that was given up: they name the same addresses, and Chromium takes them for those of a restart to come and
+  // then refuses the right ones.
   #add(init: RTCIceCandidateInit): void {
-    if (init.candidate) this.pc.addIceCandidate(init).catch(() => {});
+    if (!init.candidate || !isOf(this.pc.remoteDescription?.sdp ?? "", init.candidate)) return;
+    this.pc.addIceCandidate(init).catch(() => {});
   }
+}
+
+// Whether a candidate belongs to a description: it names the same ICE user fragment, or none.
+function isOf(sdp: string, candidate: string): boolean {
+  const fragment = / ufrag (\S+)/.exec(candidate)?.[1];
+  const known = [...sdp.matchAll(/^a=ice-ufrag:(\S+)/gm)].map(([, ufrag]) => ufrag);
+  return !fragment || known.length === 0 || known.includes(fragment);
 }
 
 // abs-capture-time tells the recorder when a frame was captured. Not every browser lets a page ask for it.
