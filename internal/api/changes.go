@@ -178,6 +178,9 @@ func (s *Server) tellChanges(ctx context.Context, who caller, st *stream, ids []
 		return nil
 	}
 	rows, err := s.deps.Queries.Some(ctx, mine)
+	if ctx.Err() != nil {
+		return nil // who asked has gone, which is how every stream ends
+	}
 	if err != nil {
 		s.deps.Logger.Warn("changes cannot be read", "error", err)
 		return st.tell("reset", at, struct{}{})
