@@ -9,11 +9,14 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"consilium/internal/events"
 	"consilium/internal/media"
 	"consilium/internal/sheet"
+	"consilium/internal/timeline"
 )
 
 // galleryFolder says where the pictures of docs/archive.md are written; ./task pictures:archive sets it.
@@ -72,6 +75,69 @@ func hall(t *testing.T) *world {
 	w.say(at(8), anna.id, events.ParticipantJoined{Role: "patient"}) // so that it does not end when nobody is there
 	w.say(at(8)+200, "", events.ConsultationEnded{Reason: events.EndedClosed})
 	return w
+}
+
+// losses is a consultation of six people with names of the world. One of them is seen; what was recorded of the others was lost
+// in five ways.
+func losses(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	const length = 2000
+	smaller := 4
+	if os.Getenv(galleryFolder) != "" {
+		smaller = 1
+	}
+	f := face{skin: color.RGBA{0xe0, 0xb0, 0x90, 0xff}, hair: color.RGBA{0x50, 0x38, 0x28, 0xff}, shirt: color.RGBA{0xf0, 0xf4, 0xf8, 0xff}, wall: color.RGBA{0x88, 0xa8, 0xb8, 0xff}}
+	whole, begun := motion(t, f.draw(1280/smaller, 720/smaller), length), motion(t, f.draw(160, 90), 300)
+	for i, one := range []struct {
+		name   string
+		closed string // what was begun was closed for that reason
+		lost   func(key string) error
+	}{
+		{"Dr. Anna Weber 👩\u200d⚕️", "", nil},
+		{"משה לוי", "lost", nil},
+		{"محمد الأمين", "recovered", nil},
+		{"สมชาย ใจดี", "disk", nil},
+		{"Ольга Соколова", "", func(key string) error { return w.blobs.Delete(t.Context(), key) }},
+		{"राजेश कुमार", "", func(key string) error {
+			_, err := w.blobs.Put(t.Context(), key, strings.NewReader("this is no recording"))
+			return err
+		}},
+	} {
+		p, ssrc, c := w.join(0, one.name), uint32(i+1), whole
+		if one.closed != "" {
+			c, c.closed = begun, one.closed
+		}
+		segment := p.record(0, p.track(0, media.VP8, media.Camera, ssrc), ssrc, c)
+		if one.lost != nil {
+			if err := one.lost(w.segmentKey(segment, media.VP8)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.say(length, "", events.ConsultationEnded{Reason: events.EndedClosed})
+	return w
+}
+
+// TestWhatWasLostSaysSo holds the cards for what should have been recorded and was not, as TestWhatPeopleSee does with all others.
+func TestWhatWasLostSaysSo(t *testing.T) {
+	t.Parallel() // others wait
+	w := losses(t)
+	a := w.made(w.order(events.ArchiveRequested{Layout: "grid", Profile: "fast"}))
+	const frame = 45
+	i := slices.IndexFunc(a.manifest.Scenes, func(s ManifestScene) bool { return s.StartFrame <= frame && frame < s.EndFrame })
+	var causes []timeline.Cause
+	for n, tile := range a.manifest.Scenes[i].Tiles {
+		causes = append(causes, tile.Cause)
+		cell := image.Rect(tile.X, tile.Y, tile.X+tile.Width, tile.Y+tile.Height)
+		if isCard := a.plain(frame, cell, card); isCard != (n > 0) || isCard && a.letters(frame, cell) < 20 {
+			t.Errorf("in %v is a card: %v, with %d points of letters", cell, isCard, a.letters(frame, cell))
+		}
+	}
+	if want := []timeline.Cause{"", timeline.Loss, timeline.Crash, timeline.Overrun, timeline.Missing, timeline.Corrupt}; !slices.Equal(causes, want) {
+		t.Errorf("causes %q, want %q", causes, want)
+	}
+	a.keep(t, frame, "lost")
 }
 
 // refuse lets somebody come who does not want to be recorded.

@@ -2,6 +2,7 @@ package stitch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -137,8 +138,9 @@ type clip struct {
 	codec   media.Codec
 	content []byte
 	frames  int64
-	ticks   int64 // from the first to the end of the last frame; for video to the start of it
-	reason  string
+	ticks   int64  // from the first to the end of the last frame; for video to the start of it
+	reason  string // for which it was begun; empty: started
+	closed  string // for which it was closed; empty: ended
 }
 
 // record announces and stores a segment whose first frame was captured at ms. It returns its id.
@@ -150,9 +152,7 @@ func (p person) recordFrom(rtp int64, track string, ssrc uint32, c clip) string 
 	p.w.t.Helper()
 	ms := rtp * 1000 / int64(c.codec.ClockRate())
 	id := events.NewID()
-	if c.reason == "" {
-		c.reason = "started"
-	}
+	c.reason, c.closed = cmp.Or(c.reason, "started"), cmp.Or(c.closed, "ended")
 	p.w.say(ms+pathDelay, p.id, events.SegmentOpened{
 		Segment: id, Track: track, SSRC: ssrc, Codec: string(c.codec), ClockRate: c.codec.ClockRate(), FirstRTP: rtp,
 		Arrival: p.w.at(ms + pathDelay), Reason: c.reason,
@@ -161,7 +161,7 @@ func (p person) recordFrom(rtp int64, track string, ssrc uint32, c clip) string 
 	digest := hex.EncodeToString(sum[:])
 	end := ms + c.ticks*1000/int64(c.codec.ClockRate()) + pathDelay
 	p.w.say(end, p.id, events.SegmentSealed{
-		Segment: id, LastRTP: rtp + c.ticks, EndRTP: rtp + c.ticks, Frames: c.frames, Bytes: int64(len(c.content)), SHA256: digest, Reason: "ended",
+		Segment: id, LastRTP: rtp + c.ticks, EndRTP: rtp + c.ticks, Frames: c.frames, Bytes: int64(len(c.content)), SHA256: digest, Reason: c.closed,
 	})
 	key := p.w.segmentKey(id, c.codec)
 	if _, err := p.w.blobs.Put(p.w.t.Context(), key, bytes.NewReader(c.content)); err != nil {
