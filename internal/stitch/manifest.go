@@ -168,16 +168,25 @@ func worstPlace(tl *timeline.Timeline) float64 {
 	return math.Round(float64(worst)/1e3) / 1e3
 }
 
-// buildVersion is the revision that the program was built from, as far as it is known.
+// buildVersion is the revision that the program was built from, as far as it is known, and whether something was changed in it.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
+	return versionOf(info)
+}
+
+func versionOf(info *debug.BuildInfo) string {
+	version := info.Main.Version
+	changed := ""
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
+		switch {
+		case s.Key == "vcs.revision":
+			version = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			changed = "+changes"
 		}
 	}
-	return info.Main.Version
+	return version + changed
 }
