@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -43,7 +44,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // who asks twice waits for nothing
 	command.BindTo(ctx, (*context.Context)(nil))
 	err = command.Run()
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "stitcher: stopped before it was done")
 		os.Exit(interrupted)
 	}

@@ -6,9 +6,11 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -210,3 +212,44 @@ func TestWhatCannotBeDoneByHandIsSaidAtOnce(t *testing.T) {
 }
 
 func (c *renderCmd) run(t *testing.T) func() error { return func() error { return c.Run(t.Context()) } }
+
+// Ctrl-C in the middle of the work ends it at once, and leaves nothing where the files were to go.
+func TestWhoStopsAnArchiveFindsNothingOfIt(t *testing.T) {
+	tool := testenv.Require(t, "ffmpeg")["ffmpeg"]
+	dir, _ := bundle(t)
+	open, err := os.MkdirTemp("/tmp", "stitcher-test") // for the user that ffmpeg runs as
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(open) })
+	begun, script := filepath.Join(open, "begun"), filepath.Join(open, "ffmpeg")
+	text := "#!/bin/sh\ncase \"$*\" in *libx264*) : >" + begun + "; exec sleep 600 ;; esac\nexec " + tool + ` "$@"` + "\n"
+	// No process may begin while the script is open for writing: it would inherit that, and the script could not be run.
+	syscall.ForkLock.RLock()
+	err = errors.Join(os.WriteFile(script, []byte(text), 0o700), os.Chmod(script, 0o755), os.Chmod(open, 0o777))
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := renderCmd{source: sourceOf(dir), Out: t.TempDir()}
+	c.FFmpeg = script
+	ctx, interrupt := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }() // ends with ctx
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(begun); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Error("nothing is drawn")
+			break
+		}
+	}
+	interrupt()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if left, err := os.ReadDir(c.Out); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
