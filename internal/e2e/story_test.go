@@ -88,8 +88,9 @@ func TestTwoBrowsersHoldAConsultation(t *testing.T) {
 	enter(doctorPage.Page, doctor.JoinURL)
 	patientPage := testenv.NewChromium(t, testenv.ChromiumOptions{Width: 390, Height: 844})
 	patientPage.Navigate(patient.JoinURL)
-	patientPage.Click("Continue")
+	patientPage.WaitText("This is how others will see you.")
 	shot(t, patientPage.Page, "join")
+	patientPage.Click("Continue")
 	patientPage.Click("I agree")
 	patientPage.Click("Join")
 

@@ -54,6 +54,16 @@ const cases: [StoredEvent, string, technical?: boolean][] = [
     true,
   ],
   [
+    event("connection.candidate_ignored", { count: 1, reason: "private" }),
+    "1 network address of Dr Novák was not used (private).",
+    true,
+  ],
+  [
+    event("connection.candidate_ignored", { count: 2, reason: "private" }),
+    "2 network addresses of Dr Novák were not used (private).",
+    true,
+  ],
+  [
     event("segment.gap", { track: "t1", from: "2026-01-01T09:30:00Z", to: "2026-01-01T09:30:02.5Z", cause: "loss" }),
     "The sound of Dr Novák is missing for 2.5 sec (Lost on the way).",
     true,

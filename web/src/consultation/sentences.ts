@@ -87,6 +87,7 @@ function baseKey({ type, data }: StoredEvent): string {
   }
   if (type === "consultation.ended") return "event.consultation.ended.closed";
   if (type === "participant.left") return "event.participant.left.left";
+  if (type === "connection.candidate_ignored" && data.count === 1) return `event.${type}.one`;
   if (type === "consent.given" && data.by === "service") return "event.consent.given.service";
   if (type === "consultation.completed" && Array.isArray(data.missing) && data.missing.length > 0) {
     return "event.consultation.completed.missing";

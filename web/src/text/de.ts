@@ -649,6 +649,7 @@ export const de: Record<Key, string> = {
   "event.connection.closed": "Die Verbindung von {who} wurde geschlossen ({reason}).",
   "event.connection.ice_changed": "Netzzustand von {who}: {state}.",
   "event.connection.pair_selected": "{who} ist verbunden über {remote}.",
+  "event.connection.candidate_ignored.one": "{n} Netzadresse von {who} wurde nicht benutzt ({reason}).",
   "event.connection.candidate_ignored": "{n} Netzadressen von {who} wurden nicht benutzt ({reason}).",
   "event.connection.restarted": "Der Netzweg von {who} wird neu gesucht.",
   "event.connection.timed_out": "Die Verbindung von {who} kam nicht rechtzeitig zustande ({code}).",

@@ -661,6 +661,7 @@ export const en = {
   "event.connection.closed": "The connection of {who} was closed ({reason}).",
   "event.connection.ice_changed": "Network state of {who}: {state}.",
   "event.connection.pair_selected": "{who} is connected by {remote}.",
+  "event.connection.candidate_ignored.one": "{n} network address of {who} was not used ({reason}).",
   "event.connection.candidate_ignored": "{n} network addresses of {who} were not used ({reason}).",
   "event.connection.restarted": "The network path of {who} is being searched again.",
   "event.connection.timed_out": "The connection of {who} was not made in time ({code}).",
