@@ -340,7 +340,7 @@ func (s *shared) announce(ctx context.Context, key string) error {
 	s.last[key] = time.Now()
 	s.j.logger.Debug("piece queued", "key", key)
 	return s.w.deps.Queue.PublishChunk(ctx, jobs.ChunkJob{
-		Key: key, Priority: jobs.Awaited, Consultation: s.j.consultation, Version: s.j.request.Version,
+		Key: key, Priority: s.j.priority, Consultation: s.j.consultation, Version: s.j.request.Version,
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"consilium/internal/blob"
 	"consilium/internal/events"
+	"consilium/internal/jobs"
 	"consilium/internal/media"
 	"consilium/internal/render"
 	"consilium/internal/sheet"
@@ -29,6 +30,7 @@ type job struct {
 	consultation string
 	request      events.ArchiveRequested
 	cause        string // id of the request's event
+	priority     jobs.Priority
 	history      []events.Stored
 	logger       *slog.Logger
 	early        bool  // planned while the call goes on: not an archive, and nothing of it is told
@@ -104,7 +106,7 @@ func (w *Worker) take(ctx context.Context, consultation string, version int) (*j
 			switch e := ev.Event.(type) {
 			case events.ArchiveRequested:
 				if e.Version == version {
-					j.request, j.cause = e, ev.ID
+					j.request, j.cause, j.priority = e, ev.ID, priorityOf(ev, version)
 				}
 			case events.ArchiveStarted:
 				started = started || e.Version == version
