@@ -42,7 +42,7 @@ func (c *listCmd) Run(ctx context.Context) error {
 func (c *listCmd) print(ctx context.Context, server *rest, w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if !c.JSON {
-		fmt.Fprintln(t, "HELD (UTC)\tSTATE\tLENGTH\tTITLE\tPEOPLE\tPROBLEMS\tHOLDS\tID")
+		fmt.Fprintln(t, "WHEN (UTC)\tSTATE\tLENGTH\tTITLE\tPEOPLE\tPROBLEMS\tHOLDS\tID")
 	}
 	asked := c.filter()
 	for left := c.Limit; ; {

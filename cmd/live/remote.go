@@ -200,6 +200,7 @@ type remoteArchive struct {
 	DurationMS int64   `json:"durationMs"`
 	Bytes      int64   `json:"bytes"`
 	Profile    string  `json:"profile"`
+	Layout     string  `json:"layout"`
 	Code       string  `json:"code"`
 }
 

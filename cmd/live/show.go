@@ -71,7 +71,7 @@ func (c *showCmd) print(ctx context.Context, server *rest, w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", orDash(visible(p.Name)), p.Role, orDash(p.Consent), orDash(moment(p.JoinedAt)), p.ID)
 	}
 	if len(archives) > 0 {
-		fmt.Fprintln(t, "\nARCHIVE\tSTATE\tLENGTH\tSIZE\tPROFILE")
+		fmt.Fprintln(t, "\nARCHIVE\tSTATE\tLENGTH\tSIZE\tPROFILE\tLAYOUT")
 	}
 	for _, a := range archives {
 		state := a.State
@@ -81,7 +81,7 @@ func (c *showCmd) print(ctx context.Context, server *rest, w io.Writer) error {
 		case a.State == "rendering":
 			state += fmt.Sprintf(" (%.0f %%)", a.Progress*100)
 		}
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\n", a.Version, state, clock(time.Duration(a.DurationMS)*time.Millisecond), size(a.Bytes), a.Profile)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\n", a.Version, state, clock(time.Duration(a.DurationMS)*time.Millisecond), size(a.Bytes), a.Profile, a.Layout)
 	}
 	if len(held.Holds) > 0 {
 		fmt.Fprintln(t, "\nHOLD\tCASE\tPLACED (UTC)\tSTATE\tID")
