@@ -3,8 +3,8 @@ package ffmpeg
 import "fmt"
 
 // maxMemory bounds what one process may have of memory of its own, in bytes. Nine pictures of 4096x2304, which is the most
-// that an input may have, in VP9 and AV1 take 0.95 GB; what needs twice as much was made to.
-const maxMemory = 2 << 30
+// that an input may have, in VP9 and AV1 take 0.95 GB; what needs twice as much was made to. A test has less.
+var maxMemory = 2 << 30
 
 // bounded is the command that runs a program with so much memory and no more: what it asks for beyond that it does not get,
 // and it ends with an error, in place of what else runs on the machine. Nor does it leave a picture of its memory behind, in
