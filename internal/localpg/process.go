@@ -78,8 +78,11 @@ func (p *process) listen(out io.Reader, logger *slog.Logger) {
 }
 
 // level translates the server's own word. Errors of statements come to their callers as well, so they are not louder
-// here than a warning.
+// here than a warning. That it is still starting is its answer to our own question whether it is ready.
 func level(line string) slog.Level {
+	if strings.HasSuffix(line, "the database system is starting up") {
+		return slog.LevelDebug
+	}
 	word, _, _ := strings.Cut(line, ":")
 	switch word {
 	case "PANIC":
