@@ -201,6 +201,8 @@ func FuzzMP4(f *testing.F) {
 	f.Add(raw, int64(0))
 	moov := bytes.Index(raw, []byte("moov")) - 4
 	f.Add(raw[moov:moov+int(binary.BigEndian.Uint32(raw[moov:]))], int64(len(raw)))
+	c, pictures, sound := small()
+	f.Add(writeMP4(f, c, pictures, sound), int64(0))
 	f.Add([]byte("\x00\x00\x00\x01moov\x00\x00\x00\x00\x00\x00\x00\x10"), int64(16))
 	f.Fuzz(func(t *testing.T, b []byte, more int64) {
 		size := int64(len(b)) + max(0, more%(1<<40)) // samples may lie behind what is there
