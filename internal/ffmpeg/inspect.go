@@ -44,7 +44,7 @@ const (
 // otherwise. Points are left out and not averaged, so that the noise of a camera stays as large as it is.
 const (
 	watchEvery   = 3
-	watchSmaller = 2
+	watchSmaller = 4
 )
 
 // watchedAside makes a branch of the graph where the picture is watched; what it says is all that comes of it. at is the

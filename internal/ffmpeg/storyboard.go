@@ -28,6 +28,7 @@ func (s Storyboard) Command() (Command, error) {
 		in := input("h264", "h264")
 		in["protocol_whitelist"] = "pipe"
 		in["skip_loop_filter"] = "all"
+		in["probesize"] = 32 // the first picture tells all: otherwise up to seven are decoded twice
 		pictures := ffgo.Input("pipe:0", in).Video().
 			Filter("scale", ffgo.Args{itoa(s.Width), itoa(s.Height), "out_range=full", "flags=" + scaleFlags}).
 			Filter("format", ffgo.Args{"yuv420p"}).
