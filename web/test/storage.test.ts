@@ -44,5 +44,6 @@ test("it is asked for again, and who may not know it asks once", async () => {
   answer = () => Promise.reject(new Problem(403, "forbidden", ""));
   await clock.pass(31_000);
   await clock.pass(310_000);
+  assert.equal(watch.refused.value, true, "the live page shows no tile that loads for ever");
   assert.equal(asked, 3);
 });

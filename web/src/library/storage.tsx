@@ -14,6 +14,8 @@ const REFRESH = 30_000;
 /** Asks again and again; who may not know it is not asked for twice. */
 export class StorageWatch {
   readonly storage = signal<Storage | undefined>(undefined);
+  /** The server does not tell this person. */
+  readonly refused = signal(false);
   #fetch: () => Promise<Storage>;
   #clock: Clock;
   #cancel: () => void = () => {};
@@ -37,9 +39,9 @@ export class StorageWatch {
     try {
       this.storage.value = await this.#fetch();
     } catch (error) {
-      const refused =
+      this.refused.value =
         error instanceof Problem && (error.status === 401 || error.status === 403 || error.status === 404);
-      if (refused) return;
+      if (this.refused.value) return;
     }
     if (!this.#stopped) this.#cancel = this.#clock.after(REFRESH, () => void this.#look());
   }

@@ -113,6 +113,7 @@ function Making({ live }: { live: Live }) {
 }
 
 function Disk({ storage }: { storage: StorageWatch }) {
+  if (storage.refused.value) return null;
   const places = storage.storage.value?.places ?? [];
   return (
     <Tile title={t("live.disk")} testId="live-disk">
