@@ -24,6 +24,7 @@ type cli struct {
 	Demo     demoCmd     `cmd:"" help:"Create a demo consultation on the running server and print its links."`
 	List     listCmd     `cmd:"" help:"Print the consultations that a filter chooses."`
 	Show     showCmd     `cmd:"" help:"Print one consultation."`
+	Hold     holdCmd     `cmd:"" help:"Forbid to delete a consultation, and allow it again."`
 	Replay   replayCmd   `cmd:"" help:"Print what happened in a consultation, event by event, at any speed."`
 	Export   exportCmd   `cmd:"" help:"Take the events of a consultation out as a file."`
 	Webhooks webhooksCmd `cmd:"" help:"Show and change which systems are told of events."`

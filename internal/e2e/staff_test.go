@@ -33,12 +33,27 @@ func TestTheCommandLineOfStaff(t *testing.T) {
 	if out := p.Command("show", knee.ID); !strings.Contains(out, "Boris Iwanow") || !strings.Contains(out, "patient") {
 		t.Errorf("live show:\n%s", out)
 	}
-	service.call("POST", "/consultations/"+knee.ID+"/holds", map[string]string{"reason": "complaint", "reference": "C-7\u200b\u202e 12"}, 201, new(any))
+	p.Command("hold", "place", knee.ID, "--reason", "complaint", "--case", "C-7\u200b\u202e 12", "--subject", "ann", "--name", "Ann Novak")
 	if out := p.Command("list", "--held", "true"); !strings.Contains(out, knee.ID) || strings.Contains(out, "Shoulder") {
 		t.Errorf("live list --held true:\n%s", out)
 	}
 	if out := p.Command("show", knee.ID); !strings.Contains(out, "complaint") || !strings.Contains(out, "C-7 12") || !strings.Contains(out, "in force") {
 		t.Errorf("live show of what is held:\n%s", out)
+	}
+	var held struct{ Holds []struct{ ID string } }
+	service.call("GET", "/consultations/"+knee.ID+"/holds", nil, 200, &held)
+	if len(held.Holds) != 1 {
+		t.Fatalf("holds: %+v", held)
+	}
+	p.Command("hold", "release", knee.ID, held.Holds[0].ID, "--reason", "mistake", "--subject", "ann")
+	if out := p.Command("list", "--held", "release_requested"); !strings.Contains(out, knee.ID) {
+		t.Errorf("live list --held release_requested:\n%s", out)
+	}
+	p.Command("hold", "decline", knee.ID, held.Holds[0].ID, "--subject", "ann")
+	p.Command("hold", "release", knee.ID, held.Holds[0].ID, "--reason", "mistake", "--subject", "ann")
+	p.Command("hold", "approve", knee.ID, held.Holds[0].ID, "--subject", "ben", "--name", "Ben Weiss")
+	if out := p.Command("show", knee.ID); !strings.Contains(out, "by Ann Novak") || !strings.Contains(out, "released") || !strings.Contains(out, "by Ben Weiss") {
+		t.Errorf("live show of what was released:\n%s", out)
 	}
 	if out := p.Command("replay", knee.ID, "--type", "participant.,consultation.ended"); !strings.Contains(out, "Boris Iwanow") ||
 		strings.Count(out, "\n") != 2 {
