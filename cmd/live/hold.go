@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -11,7 +13,7 @@ import (
 
 // holdCmd places holds and releases them: what officers do on the page of a consultation.
 type holdCmd struct {
-	Place   holdPlaceCmd   `cmd:"" help:"Forbid to delete anything of a consultation."`
+	Place   holdPlaceCmd   `cmd:"" help:"Forbid to delete anything of a consultation, and print the id of the hold."`
 	Release holdReleaseCmd `cmd:"" help:"Request the release of a hold. Another person has to approve it within seven days."`
 	Approve holdApproveCmd `cmd:"" help:"Release a hold, as another person than the one who requested it."`
 	Decline holdDeclineCmd `cmd:"" help:"Decline a requested release, or take one's own request back."`
@@ -24,8 +26,9 @@ type officer struct {
 	Name    string `help:"Name of who asks, as it is shown."`
 }
 
-// order sends one request about the holds of a consultation. A refusal is an error in the server's words.
-func (o *officer) order(ctx context.Context, consultation, path string, body any) error {
+// order sends one request about the holds of a consultation and reads the answer into into, unless it is nil. A refusal is
+// an error in the server's words.
+func (o *officer) order(ctx context.Context, consultation, path string, body, into any) error {
 	server, err := o.open(auth.RoleCompliance)
 	if err != nil {
 		return err
@@ -44,7 +47,14 @@ func (o *officer) order(ctx context.Context, consultation, path string, body any
 	if err != nil {
 		return err
 	}
-	return answer.Close()
+	defer answer.Close()
+	if into == nil {
+		return nil
+	}
+	if err := json.NewDecoder(answer).Decode(into); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
 }
 
 type holdPlaceCmd struct {
@@ -54,24 +64,31 @@ type holdPlaceCmd struct {
 	Case   string `help:"Number or name of the case. It does not become part of the log."`
 }
 
-// Run places a hold; live show prints its id.
+// Run places a hold and prints its id.
 func (c *holdPlaceCmd) Run(ctx context.Context) error {
 	body := map[string]string{"reason": c.Reason}
 	if c.Case != "" {
 		body["reference"] = c.Case
 	}
-	return c.order(ctx, c.ID, "", body)
+	var placed struct {
+		ID string `json:"id"`
+	}
+	if err := c.order(ctx, c.ID, "", body, &placed); err != nil {
+		return err
+	}
+	fmt.Println(placed.ID)
+	return nil
 }
 
 // heldOne names one hold.
 type heldOne struct {
 	officer
 	ID   string `arg:"" help:"Id of the consultation."`
-	Hold string `arg:"" help:"Id of the hold, from live show."`
+	Hold string `arg:"" help:"Id of the hold, as live show prints it."`
 }
 
 func (h *heldOne) release(ctx context.Context, step string, body any) error {
-	return h.order(ctx, h.ID, "/"+url.PathEscape(h.Hold)+"/release"+step, body)
+	return h.order(ctx, h.ID, "/"+url.PathEscape(h.Hold)+"/release"+step, body, nil)
 }
 
 type holdReleaseCmd struct {
