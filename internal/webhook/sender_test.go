@@ -147,7 +147,7 @@ func TestOneRefusedConsultationHoldsUpNoOther(t *testing.T) {
 	b.say(good, events.ConsultationScheduled{}, events.ConsultationOpened{})
 	b.say(bad, events.ConsultationEnded{Reason: "closed"})
 	r.has(4)
-	b.until("a dead letter", func() bool { return b.endpoint(e.ID).Dead == 1 })
+	b.until("a dead letter, and none that was taken", func() bool { return b.endpoint(e.ID).Dead == 1 && len(b.letters(e.ID)) == 1 })
 	if diff := cmp.Diff(map[string][]uint64{good: {1, 2}, bad: {2, 3}}, places(r.all())); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
