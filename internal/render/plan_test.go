@@ -125,17 +125,21 @@ func TestScenes(t *testing.T) {
 0-72 | Anna (0,0)-(1280,720) a@0
 72-180 | Anna (0,180)-(640,540) a@0 | Bert B. (640,180)-(1280,540) b@2400
 `},
-		{"a picture that begins late is awaited by a card", func() *builder {
+		{"a picture that begins late is awaited by a card, which knows a first connection from a lost one", func() *builder {
 			b := consultation(6000)
 			video(b.person("anna", 0, 6000), "a", media.Camera, "clip 0 6000 640x360")
 			bert := b.person("bert", 2000, 6000)
 			absent(bert, 2000, 3000, timeline.Disconnected)
-			video(bert, "b", media.Camera, "clip 3000 6000 640x360")
+			video(bert, "b", media.Camera, "clip 3000 4000 640x360")
+			absent(bert, 4000, 5000, timeline.Disconnected)
+			video(bert, "c", media.Camera, "clip 5000 6000 640x360")
 			return b
 		}, `
 0-60 | Anna (0,0)-(1280,720) a@0
-60-90 | Anna (0,180)-(640,540) a@0 | Bert B. card "connection lost"
-90-180 | Anna (0,180)-(640,540) a@0 | Bert B. (640,180)-(1280,540) b@3000
+60-90 | Anna (0,180)-(640,540) a@0 | Bert B. card "connecting"
+90-120 | Anna (0,180)-(640,540) a@0 | Bert B. (640,180)-(1280,540) b@3000
+120-150 | Anna (0,180)-(640,540) a@0 | Bert B. card "connection lost"
+150-180 | Anna (0,180)-(640,540) a@0 | Bert B. (640,180)-(1280,540) c@5000
 `},
 		{"a short loss holds the last frame, a long one is named", func() *builder {
 			b := consultation(9000)

@@ -110,7 +110,7 @@ func newCast(tl *timeline.Timeline, names sheet.Sheet) *cast {
 		for _, i := range p.Present {
 			who.present = append(who.present, span[struct{}]{from: frameAt(i.StartNS), to: frameAt(i.EndNS)})
 		}
-		who.absent = causes(p.Absent)
+		who.absent = arriving(causes(p.Absent), who.present)
 		for _, t := range p.Tracks {
 			if t.Kind != media.Video {
 				continue
@@ -132,6 +132,20 @@ func causes(gaps []timeline.Gap) []span[timeline.Cause] {
 		all = append(all, span[timeline.Cause]{frameAt(g.StartNS), frameAt(g.EndNS), g.Cause})
 	}
 	return all
+}
+
+// connecting is why there is no picture of somebody who has just come: no connection is lost that was not there yet.
+const connecting timeline.Cause = "connecting"
+
+// arriving tells the time before the first connection of somebody who came apart from a lost one.
+func arriving(absent []span[timeline.Cause], present []span[struct{}]) []span[timeline.Cause] {
+	for i, a := range absent {
+		came := slices.ContainsFunc(present, func(p span[struct{}]) bool { return p.from == a.from })
+		if came && a.what == timeline.Disconnected {
+			absent[i].what = connecting
+		}
+	}
+	return absent
 }
 
 // at finds the span that covers a frame.
