@@ -2,30 +2,16 @@ package ffmpeg
 
 import (
 	"bytes"
-	"encoding/binary"
-	"fmt"
 	"image/color"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
 
-// vp9 makes frames of one colour in a pixel format.
+// vp9 makes VP9 frames of one colour in a pixel format.
 func vp9(t *testing.T, frames int, size, colour, format string) [][]byte {
 	t.Helper()
-	out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c="+colour+":s="+size+":r=30", "-frames:v", fmt.Sprint(frames),
-		"-pix_fmt", format, "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-g", "300", "-f", "ivf", "pipe:1").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all [][]byte
-	for at := 32; at < len(out); {
-		n := int(binary.LittleEndian.Uint32(out[at:]))
-		all = append(all, out[at+12:at+12+n])
-		at += 12 + n
-	}
-	return all
+	return framesOf(t, frames, size, colour, "-pix_fmt", format, "-c:v", "libvpx-vp9", "-lag-in-frames", "0")
 }
 
 // An encoder that is short of bandwidth makes its pictures smaller without a keyframe, where no planner can see it, and

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,12 +49,18 @@ func newTool(t *testing.T, cfg Config) (*Tool, string) {
 	return tool, dir
 }
 
-// source makes an IVF file of one colour at 30 Hz with the machine's ffmpeg and returns its frames.
+// source makes VP8 frames of one colour at 30 Hz.
 func source(t *testing.T, frames int, size, colour string) [][]byte {
 	t.Helper()
-	cmd := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=c="+colour+":s="+size+":r=30",
-		"-frames:v", fmt.Sprint(frames), "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-g", "300", "-f", "ivf", "pipe:1")
-	out, err := cmd.Output()
+	return framesOf(t, frames, size, colour, "-c:v", "libvpx")
+}
+
+// framesOf makes frames of one colour at 30 Hz with an encoder of the machine's ffmpeg.
+func framesOf(t *testing.T, frames int, size, colour string, encoder ...string) [][]byte {
+	t.Helper()
+	args := slices.Concat([]string{"-v", "error", "-f", "lavfi", "-i", "color=c=" + colour + ":s=" + size + ":r=30", "-frames:v", fmt.Sprint(frames)},
+		encoder, []string{"-deadline", "realtime", "-cpu-used", "8", "-g", "300", "-f", "ivf", "pipe:1"})
+	out, err := exec.Command("ffmpeg", args...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
