@@ -127,11 +127,10 @@ func (l *mp4Layout) tracks() []mp4OutTrack {
 	const enabled = 3
 	var all []mp4OutTrack
 	if p := l.Pictures; p != nil {
-		avc, _ := newAVCConfig(p.Sets) // it was looked at
 		tick := mp4Rate / p.PerSecond
 		all = append(all, mp4OutTrack{
 			number: mp4Picture, kind: "vide", name: "VideoHandler", rate: mp4Rate, lasts: int64(len(p.Samples)) * tick,
-			from: l.delay * tick, shown: l.ends[mp4Picture], flags: enabled, width: avc.width, height: avc.height,
+			from: l.delay * tick, shown: l.ends[mp4Picture], flags: enabled, width: l.avc.width, height: l.avc.height,
 		})
 	}
 	s := l.Sound
@@ -452,7 +451,7 @@ func newAVCConfig(sets [][]byte) (avcConfig, error) {
 
 // avc1 describes pictures.
 func (l *mp4Layout) avc1(b *mp4Builder) {
-	c, _ := newAVCConfig(l.Pictures.Sets) // it was looked at
+	c := &l.avc
 	b.box("avc1", func() {
 		b.zeros(6)
 		b.u16(1) // in this file

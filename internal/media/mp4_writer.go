@@ -137,6 +137,7 @@ type mp4Layout struct {
 	delay int64  // pictures by which decoding must be ahead, so that none is shown before it is decoded
 	base  int64  // where the samples begin in the file
 	wide  bool   // places in the file need more than 32 bits
+	avc   avcConfig
 	rates [3]mp4BitRate
 	ends  [3]int64 // when each track ends, in ticks of the whole
 }
@@ -173,7 +174,8 @@ func (l *mp4Layout) check() error {
 	case len(p.Samples) == 0 || p.PerSecond <= 0 || mp4Rate%p.PerSecond != 0:
 		return fmt.Errorf("%d pictures, %d a second", len(p.Samples), p.PerSecond)
 	default:
-		if _, err := newAVCConfig(p.Sets); err != nil {
+		var err error
+		if l.avc, err = newAVCConfig(p.Sets); err != nil {
 			return err
 		}
 		shown := make([]bool, len(p.Samples))

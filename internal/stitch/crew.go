@@ -140,7 +140,7 @@ type shared struct {
 // they are planned. Voices are measured beside that, because nothing but the sound needs to know how loud they are; single
 // voices, which take one process from the beginning to the end, come before everything else.
 func (w *Worker) together(ctx context.Context, j *job) error {
-	voices := j.voices()
+	voices := j.voices
 	var measuring sync.WaitGroup
 	defer measuring.Wait()
 	ctx, cancel := context.WithCancel(ctx)

@@ -51,7 +51,7 @@ type job struct {
 
 	gains       map[string]voiceGain // by participant who is heard
 	trackPhases map[string]shifts    // of cameras, by track
-	voicePhases map[string]shifts    // what sound follows, by participant
+	voices      []voiceRuns          // everybody's, in the order of the plan
 	voiceMoves  map[string]shifts    // by how much sound is moved, by participant
 	owners      map[string]string    // participants by track
 	offsets     []float64            // of camera frames from where their sound is, in milliseconds
@@ -270,12 +270,12 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 	}
 	speaker := j.plan.Layout == render.Speaker && j.plan.Profile.Video
 	if !j.shared || speaker || j.request.Voices { // else while others draw: see together
-		if err = w.findGains(ctx, j, j.voices()); err != nil {
+		if err = w.findGains(ctx, j, j.voices); err != nil {
 			return err
 		}
 	}
 	if speaker {
-		if order.Levels, err = w.levels(ctx, j, j.voices()); err != nil {
+		if order.Levels, err = w.levels(ctx, j, j.voices); err != nil {
 			return fmt.Errorf("measure who speaks: %w", err)
 		}
 		if j.plan, err = render.New(j.timeline, j.sheet, order); err != nil {
@@ -286,9 +286,11 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 	return nil
 }
 
-// measure puts what only the files tell into the timeline, the sizes of pictures, and finds the phases of the cameras.
+// measure puts what only the files tell into the timeline, the sizes of pictures, and finds the phases of the cameras, and the runs
+// of the voices that follow them.
 func (j *job) measure() {
-	j.trackPhases, j.voicePhases = map[string]shifts{}, map[string]shifts{}
+	j.trackPhases, j.voices = map[string]shifts{}, nil
+	phases := map[string]shifts{} // of the cameras, by participant: what sound follows
 	j.voiceMoves, j.owners = map[string]shifts{}, map[string]string{}
 	for _, p := range j.timeline.Participants {
 		var all shifts
@@ -308,10 +310,11 @@ func (j *job) measure() {
 			}
 		}
 		slices.SortStableFunc(all, func(a, b shift) int { return cmp.Compare(a.from, b.from) })
-		j.voicePhases[p.ID] = all
+		phases[p.ID] = all
 	}
 	for _, v := range render.Voices(j.timeline) {
-		_, moved := placeVoice(v.Clips, j.recording, j.voicePhases[v.Participant])
+		runs, moved := runsOf(v.Clips, j.recording, phases[v.Participant])
+		j.hear(v.Participant, runs)
 		j.voiceMoves[v.Participant] = append(j.voiceMoves[v.Participant], moved...)
 	}
 	for _, moved := range j.voiceMoves { // of several microphones

@@ -29,7 +29,7 @@ func (o *order) isSound() bool { return o.chunk < 0 }
 // orders turns the plan into recipes, the longest first: single voices, which take one process from the beginning to the
 // end, then chunks, then the pieces of the sound.
 func (w *Worker) orders(j *job) ([]*order, error) {
-	voices := j.voices()
+	voices := j.voices
 	all := j.voiceOrders(voices)
 	pictures, err := w.pictureOrders(j, 0, math.MaxInt64)
 	if err != nil {
@@ -99,7 +99,7 @@ func (w *Worker) ordersUntil(j *job, before, end int64) ([]*order, error) {
 		return nil, err
 	}
 	settled := func(of string) bool { return j.gains[of].settled }
-	for _, o := range j.soundPieces(j.voices(), settledSamples(end)) {
+	for _, o := range j.soundPieces(j.voices, settledSamples(end)) {
 		if !slices.ContainsFunc(o.voices, func(of string) bool { return !settled(of) }) {
 			all = append(all, o)
 		}

@@ -183,7 +183,25 @@ var errPieceGone = errors.New("the finished piece is not what it was")
 
 // collect brings a finished piece from the blob store into the folder of the job.
 func (w *Worker) collect(ctx context.Context, j *job, o *order, m made) error {
-	in, err := w.deps.Blobs.Get(ctx, pieceKey(o.key, o.recipe.extension()))
+	err := w.readPiece(ctx, pieceKey(o.key, o.recipe.extension()), m.SHA256, func(in io.Reader) error {
+		if o.isSound() {
+			return saveAs(filepath.Join(j.dir, o.file()), in)
+		}
+		return j.collectStrip(o.chunk, in)
+	})
+	if errors.Is(err, media.ErrNotTS) { // it was no stream when it was made
+		return &failure{CodeRenderFailed, err}
+	}
+	if err != nil {
+		return err
+	}
+	return w.touch(ctx, m)
+}
+
+// readPiece gives the media of a finished piece to take. errPieceGone says that they are not there or have another digest; of
+// those that are the right ones and no stream the error is media.ErrNotTS.
+func (w *Worker) readPiece(ctx context.Context, key, digest string, take func(io.Reader) error) error {
+	in, err := w.deps.Blobs.Get(ctx, key)
 	if errors.Is(err, blob.ErrNotFound) {
 		return errPieceGone
 	}
@@ -193,29 +211,21 @@ func (w *Worker) collect(ctx context.Context, j *job, o *order, m made) error {
 	defer in.Close()
 	sum := sha256.New()
 	bytes := io.TeeReader(in, sum)
-	if o.isSound() {
-		err = j.collectSound(o, bytes)
-	} else {
-		err = j.collectStrip(o.chunk, bytes)
-	}
-	if err != nil && !errors.Is(err, media.ErrNotTS) {
+	if err = take(bytes); err != nil && !errors.Is(err, media.ErrNotTS) {
 		return err
 	}
 	if _, rest := io.Copy(io.Discard, bytes); rest != nil {
 		return rest
 	}
-	if hex.EncodeToString(sum.Sum(nil)) != m.SHA256 {
+	if hex.EncodeToString(sum.Sum(nil)) != digest {
 		return errPieceGone
 	}
-	if err != nil { // it was no stream when it was made
-		return &failure{CodeRenderFailed, err}
-	}
-	return w.touch(ctx, m)
+	return err
 }
 
-// collectSound puts a piece of the sound, or a single voice, into the folder of the job.
-func (j *job) collectSound(o *order, in io.Reader) error {
-	out, err := create(filepath.Join(j.dir, o.file()))
+// saveAs writes a new file.
+func saveAs(path string, in io.Reader) error {
+	out, err := create(path)
 	if err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func TestASteadyToneIsSteadyOverARotation(t *testing.T) {
 		{"placed by two fits that differ", []timeline.Clip{clip("a", 0, 1000), clip("b", 1005, 2005)}, 2, 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			runs := runsOf(tt.clips, source, nil)
+			runs, _ := runsOf(tt.clips, source, nil)
 			if len(runs) != tt.runs {
 				t.Fatalf("%d runs", len(runs))
 			}
@@ -136,7 +136,7 @@ func TestAWarmUpIsTakenFromTheSameSoundOnly(t *testing.T) {
 		{"behind a file that was cut", []timeline.Clip{clip("a", 0, 800, 0), clip("b", 806, 1806, 0)}, 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			runs := runsOf(tt.clips, func(s string) recording {
+			runs, _ := runsOf(tt.clips, func(s string) recording {
 				if s == "a" {
 					return file(1)
 				}

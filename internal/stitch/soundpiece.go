@@ -101,18 +101,14 @@ type voiceRuns struct {
 	runs        []run
 }
 
-// voices are everybody's runs, in the order of the plan.
-func (j *job) voices() []voiceRuns {
-	var all []voiceRuns
-	for _, v := range render.Voices(j.timeline) {
-		at := slices.IndexFunc(all, func(o voiceRuns) bool { return o.participant == v.Participant })
-		if at < 0 {
-			at = len(all)
-			all = append(all, voiceRuns{participant: v.Participant})
-		}
-		all[at].runs = append(all[at].runs, runsOf(v.Clips, j.recording, j.voicePhases[v.Participant])...)
+// hear adds runs to those of a participant.
+func (j *job) hear(participant string, runs []run) {
+	at := slices.IndexFunc(j.voices, func(o voiceRuns) bool { return o.participant == participant })
+	if at < 0 {
+		at = len(j.voices)
+		j.voices = append(j.voices, voiceRuns{participant: participant})
 	}
-	return all
+	j.voices[at].runs = append(j.voices[at].runs, runs...)
 }
 
 // soundOf is the order of what sounds from one sample of the archive to another, led in and out.

@@ -98,7 +98,7 @@ func wholeSound(t *testing.T, w *world, version int) (mixed, whole []float64) {
 	worker := w.worker(ffmpeg.Config{}, nil)
 	j := w.prepared(worker, version)
 	defer j.closeSegments()
-	o := j.soundOf(j.voices(), 0, float64(j.plan.Samples()))
+	o := j.soundOf(j.voices, 0, float64(j.plan.Samples()))
 	work := o.recipe.Sound
 	work.Samples, work.BitRate, work.Part = j.plan.Samples(), j.plan.Profile.AudioBitRate, &soundPart{Last: true}
 	files, done, err := worker.open(t.Context(), o.recipe.Sources)

@@ -3,8 +3,6 @@ package stitch
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"image"
@@ -14,7 +12,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"consilium/internal/blob"
 	"consilium/internal/render"
 )
 
@@ -105,7 +102,8 @@ func (w *Worker) see(ctx context.Context, j *job) error {
 func (w *Worker) lookAgain(ctx context.Context, j *job, chunk int, frames int64) (e *encoded, unseen, err error) {
 	name := filepath.Join(j.dir, render.ChunkFile)
 	defer os.Remove(name) // else it goes with the folder
-	err = w.fetchPiece(ctx, pieceKey(j.result.chunks[chunk].Key, chunkExtension), j.result.chunks[chunk].SHA256, name)
+	piece := j.result.chunks[chunk]
+	err = w.readPiece(ctx, pieceKey(piece.Key, chunkExtension), piece.SHA256, func(in io.Reader) error { return saveAs(name, in) })
 	if errors.Is(err, errPieceGone) { // the archive has it, but it cannot be looked at
 		return nil, err, nil
 	}
@@ -113,31 +111,6 @@ func (w *Worker) lookAgain(ctx context.Context, j *job, chunk int, frames int64)
 		return nil, nil, err
 	}
 	return w.look(ctx, j.dir, name, frames)
-}
-
-// fetchPiece brings the media of a finished piece to path.
-func (w *Worker) fetchPiece(ctx context.Context, key, digest, path string) error {
-	in, err := w.deps.Blobs.Get(ctx, key)
-	if errors.Is(err, blob.ErrNotFound) {
-		return errPieceGone
-	}
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := create(path)
-	if err != nil {
-		return err
-	}
-	defer out.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(out, sum), in); err != nil {
-		return err
-	}
-	if hex.EncodeToString(sum.Sum(nil)) != digest {
-		return errPieceGone
-	}
-	return out.Close()
 }
 
 // writeThumbnails puts the thumbnails on one sheet.

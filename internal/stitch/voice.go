@@ -41,14 +41,9 @@ const (
 	shortestSteering = 5 * ffmpeg.SampleRate
 )
 
-// runsOf turns the clips of a voice into runs. phases are those of the participant's camera: the sound follows it.
-func runsOf(clips []timeline.Clip, source func(segment string) recording, phases shifts) []run {
-	all, _ := placeVoice(clips, source, phases)
-	return all
-}
-
-// placeVoice is runsOf, and by how much each clip was moved.
-func placeVoice(clips []timeline.Clip, source func(segment string) recording, phases shifts) (all []run, moved shifts) {
+// runsOf turns the clips of a voice into runs, and says by how much each clip was moved. phases are those of the participant's
+// camera: the sound follows it.
+func runsOf(clips []timeline.Clip, source func(segment string) recording, phases shifts) (all []run, moved shifts) {
 	var last timeline.Clip
 	var lastFile recording
 	phase, base := 0.0, 0.0

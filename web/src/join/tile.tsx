@@ -41,20 +41,15 @@ export function TileView({ tile }: { tile: Tile }) {
 }
 
 function Trouble({ tile }: { tile: Tile }) {
+  const { trouble, cameraOff } = tile;
   const text =
-    tile.trouble === "away"
-      ? t("call.tile.away")
-      : tile.trouble === "unconsented"
-        ? t("call.tile.unconsented")
-        : tile.trouble === "stalled"
-          ? t("call.tile.stalled")
-          : tile.trouble === "connecting"
-            ? t("call.connecting")
-            : tile.trouble === "codec"
-              ? t("call.tile.codec")
-              : tile.cameraOff
-                ? t("call.tile.camera_off")
-                : "";
+    trouble === "connecting"
+      ? t("call.connecting")
+      : trouble
+        ? t(`call.tile.${trouble}`)
+        : cameraOff
+          ? t("call.tile.camera_off")
+          : "";
   return (
     <p class={`tile-note${tile.video ? " over" : ""}`} role="status">
       {text}
