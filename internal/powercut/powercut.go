@@ -40,6 +40,7 @@ type Disk struct {
 	execs   int
 	// What threads are in the middle of.
 	begun   map[int]Call
+	early   map[int]bool // those that are carried out already, because another call could only follow them
 	doing   map[int]*syncing
 	writing map[int]*change
 	moving  map[int]*handle // whose position the write moves
@@ -94,7 +95,7 @@ type syncing struct {
 func NewDisk(root string) *Disk {
 	return &Disk{
 		root: filepath.Clean(root), top: newFolder(), open: map[int]*handle{},
-		begun: map[int]Call{}, doing: map[int]*syncing{}, writing: map[int]*change{}, moving: map[int]*handle{},
+		begun: map[int]Call{}, early: map[int]bool{}, doing: map[int]*syncing{}, writing: map[int]*change{}, moving: map[int]*handle{},
 	}
 }
 
@@ -108,19 +109,10 @@ var errOutside = errors.New("outside")
 // resolve finds the folder that holds a path, which is quoted as strace does it, and the path's last name in it. The name
 // of the root itself is "".
 func (d *Disk) resolve(dir int, quoted string) (parent *inode, name, full string, err error) {
-	raw, err := text(quoted)
+	path, err := d.absolute(dir, quoted)
 	if err != nil {
 		return nil, "", "", err
 	}
-	path := string(raw)
-	if !filepath.IsAbs(path) {
-		h := d.open[dir]
-		if h == nil {
-			return nil, "", "", errOutside
-		}
-		path = filepath.Join(h.path, path)
-	}
-	path = filepath.Clean(path)
 	if path == d.root {
 		return d.top, "", path, nil
 	}
@@ -130,12 +122,35 @@ func (d *Disk) resolve(dir int, quoted string) (parent *inode, name, full string
 	}
 	at := d.top
 	parts := strings.Split(rest, "/")
+	way := d.root
 	for _, p := range parts[:len(parts)-1] {
-		if at = at.shown[p]; at == nil || !at.folder {
+		way = filepath.Join(way, p)
+		below := at.shown[p]
+		if below == nil {
+			below = d.madeMeanwhile(at, p, way)
+		}
+		if at = below; at == nil || !at.folder {
 			return nil, "", "", fmt.Errorf("%s: the folder %q in it is not known", path, p)
 		}
 	}
 	return at, parts[len(parts)-1], path, nil
+}
+
+// absolute is the whole path of one that is quoted as strace does it.
+func (d *Disk) absolute(dir int, quoted string) (string, error) {
+	raw, err := text(quoted)
+	if err != nil {
+		return "", err
+	}
+	path := string(raw)
+	if !filepath.IsAbs(path) {
+		h := d.open[dir]
+		if h == nil {
+			return "", errOutside
+		}
+		path = filepath.Join(h.path, path)
+	}
+	return filepath.Clean(path), nil
 }
 
 func (d *Disk) find(dir int, quoted string) (*inode, string, error) {

@@ -90,6 +90,9 @@ func TestOnlyWhatWasSyncedSurvivesForSure(t *testing.T) {
 		{"a number that is used again while it is being closed", []string{open, folder, `fsync(4) = 0`, `close(3 <unfinished ...>`, `2: openat(AT_FDCWD, "/d/b", O_WRONLY|O_CREAT, 0600) = 3`, `<... close resumed>)          = 0`, `2: write(3, "abc", 3) = 3`, `2: fsync(3) = 0`, `fsync(4) = 0`}, map[string]string{"a": "", "b": "abc"}},
 		{"folders below", []string{`mkdirat(AT_FDCWD, "/d/x", 0700) = 0`, `openat(AT_FDCWD, "/d/x/a", O_RDWR|O_CREAT, 0600) = 3`, `write(3, "abc", 3) = 3`, `fsync(3) = 0`, `openat(AT_FDCWD, "/d/x", O_RDONLY) = 5`, `fsync(5) = 0`, folder, `fsync(4) = 0`}, map[string]string{"x/a": "abc"}},
 		{"a folder whose own name was never synced is gone with all that is in it", []string{`mkdirat(AT_FDCWD, "/d/x", 0700) = 0`, `openat(AT_FDCWD, "/d/x/a", O_RDWR|O_CREAT, 0600) = 3`, `write(3, "abc", 3) = 3`, `fsync(3) = 0`, `openat(AT_FDCWD, "/d/x", O_RDONLY) = 5`, `fsync(5) = 0`}, map[string]string{}},
+		{"a folder that is removed before the end of the last removal in it is written", []string{`mkdirat(AT_FDCWD, "/d/x", 0700) = 0`, `openat(AT_FDCWD, "/d/x/a", O_RDWR|O_CREAT, 0600) = 3`, folder, `unlinkat(AT_FDCWD, "/d/x/a", 0 <unfinished ...>`, `2: unlinkat(AT_FDCWD, "/d/x", AT_REMOVEDIR) = 0`, `<... unlinkat resumed>) = 0`, `fsync(4) = 0`}, map[string]string{}},
+		{"a file in a folder whose making another thread has not been told of", []string{folder, `mkdirat(AT_FDCWD, "/d/x", 0700 <unfinished ...>`, `2: openat(AT_FDCWD, "/d/x/a", O_RDWR|O_CREAT, 0600) = 3`, `2: write(3, "abc", 3) = 3`, `2: fsync(3) = 0`, `<... mkdirat resumed>) = 0`, `openat(AT_FDCWD, "/d/x", O_RDONLY) = 5`, `fsync(5) = 0`, `fsync(4) = 0`}, map[string]string{"x/a": "abc"}},
+		{"a file in a folder that two other threads are making", []string{folder, `mkdirat(AT_FDCWD, "/d/x", 0700 <unfinished ...>`, `3: mkdirat(AT_FDCWD, "/d/x", 0700 <unfinished ...>`, `2: openat(AT_FDCWD, "/d/x/a", O_RDWR|O_CREAT, 0600) = 3`, `2: write(3, "abc", 3) = 3`, `2: fsync(3) = 0`, `<... mkdirat resumed>) = -1 EEXIST (File exists)`, `3: <... mkdirat resumed>) = 0`, `openat(AT_FDCWD, "/d/x", O_RDONLY) = 5`, `fsync(5) = 0`, `fsync(4) = 0`}, map[string]string{"x/a": "abc"}},
 		{"what lies elsewhere is nobody's business", []string{`openat(AT_FDCWD, "/e", O_RDWR|O_CREAT, 0600) = 3`, `write(3, "abc", 3) = 3`, `read(9, "= 7", 3) = 3`}, map[string]string{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,6 +162,14 @@ func TestWhatIsNotUnderstoodIsAnError(t *testing.T) {
 		if err := Read(strings.NewReader(script(open, line)), d.Do); err == nil {
 			t.Errorf("%s was taken", line)
 		}
+	}
+}
+
+func TestAFolderIsRemovedEmpty(t *testing.T) {
+	d := NewDisk("/d")
+	trace := script(`mkdirat(AT_FDCWD, "/d/x", 0700) = 0`, `openat(AT_FDCWD, "/d/x/a", O_RDWR|O_CREAT, 0600) = 3`, `unlinkat(AT_FDCWD, "/d/x", AT_REMOVEDIR) = 0`)
+	if err := Read(strings.NewReader(trace), d.Do); err == nil || !strings.Contains(err.Error(), "1 names in it") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package powercut
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -112,6 +113,13 @@ func (d *Disk) end(c Call) error {
 		}
 		c.Args = begun.Args
 		delete(d.begun, c.Thread)
+		if d.early[c.Thread] {
+			delete(d.early, c.Thread)
+			if c.Result < 0 && !strings.HasPrefix(c.Name, "mkdir") { // one of several that made the same folder
+				return fmt.Errorf("%s failed, and another call could only follow its success", c.Name)
+			}
+			return nil
+		}
 	}
 	if c.Result < 0 {
 		return nil
@@ -278,7 +286,9 @@ func (d *Disk) makeFolder(dir int, quoted string) error {
 	if err != nil {
 		return err
 	}
-	d.rename(nil, "", parent, name, newFolder())
+	if parent.shown[name] == nil { // else another thread's call was taken for the one that made it
+		d.rename(nil, "", parent, name, newFolder())
+	}
 	return nil
 }
 
@@ -287,11 +297,66 @@ func (d *Disk) remove(dir int, quoted string) error {
 	if err != nil {
 		return err
 	}
-	if parent.shown[name] == nil {
+	node := parent.shown[name]
+	if node == nil {
 		return fmt.Errorf("%s: it is not known", full)
+	}
+	if node.folder {
+		if err := d.emptied(node, full); err != nil {
+			return err
+		}
 	}
 	d.rename(parent, name, nil, "", nil)
 	return nil
+}
+
+// emptied wants a folder to be empty that the program has removed. Calls of several threads may end in the kernel in
+// another order than strace writes their ends: what is under way and takes a name out of the folder has happened.
+func (d *Disk) emptied(folder *inode, full string) error {
+	for thread, c := range d.begun {
+		if !slices.Contains([]string{"unlink", "unlinkat", "rmdir"}, c.Name) || d.early[thread] {
+			continue
+		}
+		parent, name, _, err := d.resolve(place(c))
+		if err != nil || parent != folder || parent.shown[name] == nil {
+			continue
+		}
+		if err := d.carryOutEarly(thread); err != nil {
+			return err
+		}
+	}
+	if len(folder.shown) > 0 {
+		return fmt.Errorf("%s: it is removed with %d names in it", full, len(folder.shown))
+	}
+	return nil
+}
+
+// madeMeanwhile finds a folder that another thread is making, so that its end is not written yet.
+func (d *Disk) madeMeanwhile(parent *inode, name, full string) *inode {
+	for thread, c := range d.begun {
+		if c.Name != "mkdir" && c.Name != "mkdirat" || d.early[thread] {
+			continue
+		}
+		if path, err := d.absolute(place(c)); err != nil || path != full || d.carryOutEarly(thread) != nil {
+			continue
+		}
+		return parent.shown[name]
+	}
+	return nil
+}
+
+// carryOutEarly does what a call did whose end is not written yet.
+func (d *Disk) carryOutEarly(thread int) error {
+	d.early[thread] = true
+	return d.carryOut(d.begun[thread])
+}
+
+// place is what a call is about that has one path: the number of the folder, and the path.
+func place(c Call) (int, string) {
+	if strings.HasSuffix(c.Name, "at") {
+		return int(number(c.Args[0])), c.Args[1]
+	}
+	return -1, c.Args[0]
 }
 
 // move gives a file another name, or one more.
