@@ -567,6 +567,46 @@ func TestAWithdrawalStopsTheWritingOfOneAndOfNobodyElse(t *testing.T) {
 	checkAccounts(t, m.finish(), nil)
 }
 
+// The screen knows before it offers whether this process has a connection of its own: after a restart it makes one and not
+// two. And it knows who is neither seen nor heard for want of a consent.
+func TestTheScreenKnowsOfItsConnectionAndOfWhoIsSilenced(t *testing.T) {
+	m := open(t, nil).schedule(events.PolicyRequired, 2)
+	m.answer(m.people[0], consultation.Given)
+	m.answer(m.people[1], consultation.Given)
+	doctor, patient := m.attend(0), m.attend(1)
+	patient.publish()
+	for _, s := range []*screen{doctor, patient} {
+		o, err := s.att.Overview(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := s == patient; o.View.HasConnection != want {
+			t.Errorf("the view says %v of a connection, want %v", o.View.HasConnection, want)
+		}
+	}
+	silenced := func() string {
+		o, err := doctor.att.Overview(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := ""
+		for _, p := range o.View.Participants {
+			if p.Silenced {
+				all += p.ID
+			}
+		}
+		return all
+	}
+	if got := silenced(); got != "" {
+		t.Errorf("%s is silenced, and everybody has agreed", got)
+	}
+	m.answer(m.people[1], consultation.Withdrawn)
+	doctor.sees(m.people[1], "no", limit)
+	if got := silenced(); got != m.people[1] {
+		t.Errorf("silenced is %q, want the patient %s", got, m.people[1])
+	}
+}
+
 func TestASilentTrackStallsAndResumes(t *testing.T) {
 	slow(t)
 	m := open(t, func(c *conference.Config) { c.Stall = time.Second }).schedule(events.PolicyRequired, 1)

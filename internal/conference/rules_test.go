@@ -56,6 +56,22 @@ func TestTheScreenShowsTheWorstTrack(t *testing.T) {
 	}
 }
 
+func TestSilenceCountsFromTheMomentInWhichSomethingIsWanted(t *testing.T) {
+	packet := time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)
+	for _, tt := range []struct {
+		name           string
+		unwanted, want time.Time
+	}{
+		{"always wanted", time.Time{}, packet},
+		{"packets came after the consent", packet.Add(-time.Minute), packet},
+		{"the consent was given again a moment ago", packet.Add(time.Minute), packet.Add(time.Minute)},
+	} {
+		if got := silentSince(packet, tt.unwanted); !got.Equal(tt.want) {
+			t.Errorf("%s: silent since %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestReportsOfARecorderBecomeFacts(t *testing.T) {
 	ntp := noon.Add(time.Second)
 	for _, tt := range []struct {

@@ -22,6 +22,7 @@ type track struct {
 	connection string // that it came over
 	muted      bool
 	stalled    time.Time // since when no packet comes, zero while packets come
+	unwanted   time.Time // when packets were last not wanted: the switch was off, or a consent was missing
 	rec        *recorder.Recorder
 	held       string // why the recorder writes nothing, "" while it writes
 
@@ -283,13 +284,22 @@ func (c *Conference) checkTracks(now time.Time) {
 	}
 }
 
+// silentSince is the moment from which silence counts: who may send again gets the time for a first packet.
+func silentSince(lastPacket, unwanted time.Time) time.Time {
+	if unwanted.After(lastPacket) {
+		return unwanted
+	}
+	return lastPacket
+}
+
 func (c *Conference) checkStall(t *track, now time.Time) {
-	silent := now.Sub(t.pub.LastPacket())
+	since := silentSince(t.pub.LastPacket(), t.unwanted)
+	silent := now.Sub(since)
 	switch {
-	case t.muted, !c.state.MayPublish(t.owner): // nothing is wanted
-		t.stalled = time.Time{}
+	case t.muted, !c.state.MayPublish(t.owner):
+		t.stalled, t.unwanted = time.Time{}, now
 	case t.stalled.IsZero() && silent > c.m.cfg.Stall:
-		t.stalled = t.pub.LastPacket()
+		t.stalled = since
 		c.fact(t.owner, events.TrackStalled{Track: t.id, AfterMS: silent.Milliseconds(), Code: string(failures.MediaStall)})
 	case !t.stalled.IsZero() && silent < c.m.cfg.Stall:
 		c.fact(t.owner, events.TrackResumed{Track: t.id, AfterMS: t.pub.LastPacket().Sub(t.stalled).Milliseconds()})

@@ -11,23 +11,29 @@ import (
 // View is the whole truth about a consultation as a participant may see it. Its JSON is the message "state" of the
 // signaling protocol.
 type View struct {
-	Phase        string            `json:"phase"`              // scheduled, open, ended
-	Recording    string            `json:"recording"`          // on, paused, off
-	Since        string            `json:"since,omitempty"`    // RFC 3339, when the first participant joined
-	Joined       bool              `json:"joined"`             // whether the receiver of this view is present
-	Hindered     []string          `json:"hindered,omitempty"` // codes of package failures: what hinders the receiver, as the server sees it
-	Participants []ParticipantView `json:"participants"`
+	Phase     string   `json:"phase"`              // scheduled, open, ended
+	Recording string   `json:"recording"`          // on, paused, off
+	Since     string   `json:"since,omitempty"`    // RFC 3339, when the first participant joined
+	Joined    bool     `json:"joined"`             // whether the receiver of this view is present
+	Hindered  []string `json:"hindered,omitempty"` // codes of package failures: what hinders the receiver, as the server sees it
+	// HasConnection says whether a PeerConnection of the receiver's is held here. Where none is, as after a restart of the
+	// server, a client that has one still makes a new one and need not learn it from an answer that does not fit.
+	HasConnection bool              `json:"hasConnection"`
+	Participants  []ParticipantView `json:"participants"`
 }
 
 // ParticipantView is one participant in View.
 type ParticipantView struct {
-	ID       string      `json:"id"`
-	Name     string      `json:"name"`
-	Role     string      `json:"role"`
-	Present  bool        `json:"present"`
-	Online   bool        `json:"online"`   // present and the connection lives
-	Consent  string      `json:"consent"`  // "", given, refused, withdrawn
-	Recorded string      `json:"recorded"` // yes, no, waiting or failed
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Role     string `json:"role"`
+	Present  bool   `json:"present"`
+	Online   bool   `json:"online"`   // present and the connection lives
+	Consent  string `json:"consent"`  // "", given, refused, withdrawn
+	Recorded string `json:"recorded"` // yes, no, waiting or failed
+	// Silenced says that somebody who is present is neither seen nor heard for want of a consent: their own, or of a device
+	// that of somebody whom it shows.
+	Silenced bool        `json:"silenced,omitempty"`
 	Tracks   []TrackView `json:"tracks"`
 	// The rest is shown to hosts only.
 	Waiting  bool       `json:"waiting,omitempty"`  // not present, and the page is open
@@ -66,8 +72,11 @@ func (c *Conference) view(receiver string) View {
 		Phase: string(c.state.Phase), Recording: c.recordingWord(), Joined: c.present(receiver),
 		Participants: []ParticipantView{},
 	}
-	if s := c.seats[receiver]; s != nil && s.hindered.noticed != "" {
-		v.Hindered = []string{s.hindered.noticed}
+	if s := c.seats[receiver]; s != nil {
+		v.HasConnection = s.peer != nil
+		if s.hindered.noticed != "" {
+			v.Hindered = []string{s.hindered.noticed}
+		}
 	}
 	if c.state.Phase == consultation.Completed || c.state.Phase == consultation.Archived {
 		v.Phase = string(consultation.Ended)
@@ -116,6 +125,7 @@ func (c *Conference) viewOf(p consultation.Participant) ParticipantView {
 	pv := ParticipantView{
 		ID: p.ID, Name: c.names[p.ID], Role: p.Role, Present: p.Present, Consent: string(p.Consent),
 		Recorded: recordedNo, Tracks: []TrackView{},
+		Silenced: p.Present && p.Role != events.RoleObserver && !c.state.MayPublish(p.ID),
 	}
 	if s := c.seats[p.ID]; s != nil {
 		pv.Online = p.Present && s.connected

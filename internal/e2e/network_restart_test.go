@@ -72,8 +72,12 @@ func TestPagesComeBackAfterARestartOfTheServer(t *testing.T) {
 			}
 			return all
 		})
-		t.Logf("back_after_%s_ms=%d of these ending=%d and starting=%d", end.name,
-			max(back[0], back[1]).Milliseconds(), ended.Milliseconds(), (ready - ended).Milliseconds())
+		var made [2]int
+		for i, page := range pages {
+			page.Evaluate(`window.connections - window.before`, &made[i])
+		}
+		t.Logf("back_after_%s_ms=%d of these ending=%d and starting=%d; connections made=%v", end.name,
+			max(back[0], back[1]).Milliseconds(), ended.Milliseconds(), (ready - ended).Milliseconds(), made)
 		for i, who := range c.Participants {
 			getsMedia(pages[i], who.Name+" after a "+end.name)
 		}

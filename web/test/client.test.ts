@@ -1,32 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Client, ConnectionLost, type Farewell, Refused, type Socket, socketURL } from "../src/signaling/client.ts";
+import { Client, ConnectionLost, type Farewell, Refused, socketURL } from "../src/signaling/client.ts";
 import type { ServerMessage } from "../src/signaling/messages.ts";
 import { FakeClock, settle } from "./clock.ts";
 import { example } from "./examples.ts";
-
-class FakeSocket implements Socket {
-  sent: Record<string, unknown>[] = [];
-  closed = false;
-  onopen: (() => void) | null = null;
-  onmessage: ((event: { data: unknown }) => void) | null = null;
-  onclose: (() => void) | null = null;
-  constructor(readonly url: string) {}
-  send(data: string): void {
-    this.sent.push(JSON.parse(data));
-  }
-  close(): void {
-    this.closed = true;
-  }
-  say(message: object): void {
-    this.onmessage?.({ data: JSON.stringify(message) });
-  }
-  last(type: string): Record<string, unknown> {
-    const found = this.sent.filter((message) => message.type === type).at(-1);
-    assert.ok(found, `no ${type} was sent`);
-    return found;
-  }
-}
+import { FakeSocket } from "./fakesocket.ts";
 
 function setUp() {
   const clock = new FakeClock();

@@ -17,7 +17,7 @@ const fields: Record<string, string> = {
   end: "id",
   ping: "id",
   welcome: "re consultation* participant* name* role* title* language* policy* consent* host* iceServers* state*",
-  state: "re phase* recording* since joined* hindered participants*",
+  state: "re phase* recording* since joined* hasConnection* hindered participants*",
   answer: "re sdp* tracks*",
   please_offer: "audio* video*",
   ended: "re reason*",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Received } from "../src/call/peer.ts";
 import { initials, recordingOf, soundsOf, tilesOf } from "../src/call/view.ts";
-import type { ParticipantState, Policy, State } from "../src/signaling/messages.ts";
+import type { ParticipantState, State } from "../src/signaling/messages.ts";
 import { example } from "./examples.ts";
 
 const state = example<State>("state");
@@ -61,23 +61,30 @@ test("a picture that stands still is said on its own tile only", () => {
   );
 });
 
-test("under a required recording, who has taken the consent back has a card that says so, and no picture that stands still", () => {
-  const withdrawn = change(doctor, { consent: "withdrawn" });
-  const tiles = (policy: Policy) =>
-    tilesOf(withdrawn, patient.id, received, new Set(["3"]), undefined, policy).map(({ kind, trouble, video }) => [
+test("who is silenced for want of a consent has a card that says so, and no picture that stands still", () => {
+  const tiles = (changed: State) =>
+    tilesOf(changed, patient.id, received, new Set(["3", "5"])).map(({ kind, trouble, video }) => [
       kind,
       trouble,
       video?.mid,
     ]);
-  assert.deepEqual(tiles("required"), [
+  assert.deepEqual(tiles(change(doctor, { consent: "withdrawn", silenced: true })), [
     ["person", "unconsented", undefined],
     ["device", "away", "5"],
   ]);
-  assert.deepEqual(tiles("optional"), [
-    ["screen", undefined, "4"],
-    ["person", "stalled", "3"],
-    ["device", "away", "5"],
+  assert.deepEqual(tiles(change(device, { online: true, silenced: true })).at(-1), [
+    "device",
+    "unconsented.device",
+    undefined,
   ]);
+  assert.deepEqual(
+    tiles(change(doctor, { consent: "withdrawn" })).slice(0, 2),
+    [
+      ["screen", undefined, "4"],
+      ["person", "stalled", "3"],
+    ],
+    "where the recording is not required, only the recording ends",
+  );
 });
 
 test("own sound is never played", () => {

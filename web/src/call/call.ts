@@ -24,6 +24,7 @@ export interface CallOptions {
   token: string;
   media: LocalMedia;
   open?: ClientOptions["open"];
+  clock?: ClientOptions["clock"]; // of the WebSocket's
   make?: PeerOptions["make"];
 }
 
@@ -63,6 +64,7 @@ export class Call {
       url: options.url,
       token: options.token,
       ...(options.open ? { open: options.open } : {}),
+      ...(options.clock ? { clock: options.clock } : {}),
       events: {
         status: (status) => this.#statusChanged(status),
         welcome: (welcome) => this.#welcomed(welcome),
@@ -150,16 +152,20 @@ export class Call {
   }
 
   async #enter(): Promise<void> {
+    let kept = true; // the server still has the connection
     try {
       const answer = await this.#client.request({ type: "join" });
-      if (answer.type === "state") this.state.value = answer;
+      if (answer.type === "state") {
+        this.state.value = answer;
+        kept = answer.hasConnection;
+      }
       this.#entered = true;
     } catch (error) {
       // Without a connection the next welcome tries again.
       if (error instanceof Refused) this.#turnedAway(error.code);
       return;
     }
-    if (this.#peer) void this.#peer.negotiate();
+    if (this.#peer && kept) void this.#peer.negotiate();
     else this.#connect();
   }
 

@@ -1,6 +1,6 @@
 // What the call's screen shows, as pure functions of what the server said and what arrives.
 
-import type { ParticipantState, Policy, Source, State, TrackState } from "../signaling/messages.ts";
+import type { ParticipantState, Source, State, TrackState } from "../signaling/messages.ts";
 import type { Received } from "./peer.ts";
 
 /** One tile: a person (or device) with or without picture, or a shared screen. */
@@ -10,7 +10,7 @@ export interface Tile {
   participant: ParticipantState;
   video?: Received;
   /** Why there is no picture or why it stands still; most important first. */
-  trouble?: "connecting" | "away" | "unconsented" | "stalled" | "codec";
+  trouble?: "connecting" | "away" | "unconsented" | "unconsented.device" | "stalled" | "codec";
   microphoneOff: boolean;
   cameraOff: boolean;
 }
@@ -22,17 +22,15 @@ export function tilesOf(
   received: Received[],
   stalled: ReadonlySet<string>,
   decodes: (codec: string) => boolean = canDecode,
-  policy: Policy = "optional",
 ): Tile[] {
   const people: Tile[] = [];
   const screens: Tile[] = [];
   for (const participant of state.participants) {
     if (participant.id === me || !participant.present) continue;
     const device = participant.role === "device";
-    const make = (kind: Tile["kind"], source: Source) =>
-      tile(participant, kind, source, received, stalled, decodes, isSilenced(participant, policy));
+    const make = (kind: Tile["kind"], source: Source) => tile(participant, kind, source, received, stalled, decodes);
     people.push(device ? make("device", "device") : make("person", "camera"));
-    if (shows(participant, "screen") && !isSilenced(participant, policy)) screens.push(make("screen", "screen"));
+    if (shows(participant, "screen") && !participant.silenced) screens.push(make("screen", "screen"));
   }
   return [...screens, ...people];
 }
@@ -44,11 +42,10 @@ function tile(
   received: Received[],
   stalled: ReadonlySet<string>,
   decodes: (codec: string) => boolean,
-  silenced: boolean,
 ): Tile {
   const mine = received.filter((line) => line.participant === participant.id);
   const video = mine.find((line) => line.source === source && line.track.kind === "video");
-  const visible = video && !silenced && shows(participant, source) ? video : undefined;
+  const visible = video && !participant.silenced && shows(participant, source) ? video : undefined;
   const made: Tile = {
     key: `${participant.id}/${source}`,
     kind,
@@ -58,7 +55,7 @@ function tile(
   };
   if (visible) made.video = visible;
   if (!participant.online) made.trouble = participant.tracks.length > 0 ? "away" : "connecting";
-  else if (silenced) made.trouble = "unconsented";
+  else if (participant.silenced) made.trouble = kind === "device" ? "unconsented.device" : "unconsented";
   else if (!video && participant.tracks.some((track) => isPicture(track, source) && !decodes(track.codec))) {
     made.trouble = "codec";
   } else if (
@@ -69,14 +66,6 @@ function tile(
     made.trouble = "stalled";
   }
   return made;
-}
-
-/**
- * Whether the server takes nothing in of somebody who is there: recording is required, and the consent was taken back. Of
- * devices this page does not know whose consent they need.
- */
-export function isSilenced(participant: ParticipantState, policy: Policy): boolean {
-  return policy === "required" && participant.role !== "device" && participant.consent !== "given";
 }
 
 function isPicture(track: TrackState, source: Source): boolean {

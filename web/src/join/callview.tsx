@@ -26,7 +26,7 @@ export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: nu
   useEffect(() => keepAwake(), []);
   if (!welcome || !state) return null;
   document.title = `${welcome.title || t("join.title")} – ${t("app.name")}`;
-  const tiles = tilesOf(state, welcome.participant, call.received.value, call.stalled.value, undefined, welcome.policy);
+  const tiles = tilesOf(state, welcome.participant, call.received.value, call.stalled.value);
   return (
     <div class="call" data-testid="call">
       <header class="call-bar">
@@ -130,6 +130,7 @@ function SelfView({ visit, welcome, state }: { visit: Visit; welcome: Welcome; s
   return (
     <figure class="self" data-testid="self">
       {camera && on ? <Picture track={camera} label={t("check.preview")} mirrored /> : <Icon name="camera" off />}
+      {me?.silenced && <p class="tile-note over">{t("consent.silenced.self")}</p>}
       <figcaption>
         {t("call.you")}
         {me && <RecordedMark recorded={me.recorded} />}

@@ -3,10 +3,9 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { isSilenced } from "../call/view.ts";
 import type { Consent, State, Welcome } from "../signaling/messages.ts";
 import { notice } from "../text/notice.ts";
-import { language, t } from "../text/text.ts";
+import { enumerate, language, t, tCount } from "../text/text.ts";
 import { Icon } from "../ui/icons.tsx";
 import { sends, type Visit } from "./visit.ts";
 
@@ -91,15 +90,37 @@ export function ConsentSwitch({ visit, welcome, state }: ConsentProps) {
   );
 }
 
-/** That nobody sees and hears oneself, as long as it is so; and for a while, what somebody else has answered. */
+/** That somebody is neither seen nor heard, as long as it is so; and for a while, what somebody else has answered. */
 export function ConsentNews({ welcome, state }: Omit<ConsentProps, "visit">) {
+  const news = useAnswers(welcome.participant, state);
+  const silenced = state.participants.filter((one) => one.silenced && one.role !== "device");
+  const me = silenced.some(({ id }) => id === welcome.participant);
+  const others = silenced.filter(({ id }) => id !== welcome.participant).map(({ name }) => name);
+  const told = welcome.host && others.length > 0;
+  return (
+    <>
+      <p class={me ? "banner paused" : "sr"} role="status" data-testid="silenced">
+        {me && t("consent.silenced", { again: t("consent.start"), leave: t("call.leave") })}
+      </p>
+      <p class={told ? "banner paused" : "sr"} role="status" data-testid="silenced-others">
+        {told && tCount("consent.silenced.others", others.length, { names: enumerate(others) })}
+      </p>
+      <p class={news && !told ? "banner calm" : "sr"} role="status" data-testid="consent-news">
+        {!told && news}
+      </p>
+    </>
+  );
+}
+
+/** What somebody else has answered just now. */
+function useAnswers(me: string, state: State): string {
   const before = useRef(new Map<string, Consent>());
   const news = useSignal("");
   useEffect(() => {
     for (const { id, name, present, consent } of state.participants) {
       const old = before.current.get(id);
       before.current.set(id, consent);
-      if (old === undefined || old === consent || !present || id === welcome.participant) continue;
+      if (old === undefined || old === consent || !present || id === me) continue;
       if (consent === "withdrawn" || consent === "given") news.value = t(`consent.news.${consent}`, { name });
     }
   }, [state]);
@@ -108,16 +129,5 @@ export function ConsentNews({ welcome, state }: Omit<ConsentProps, "visit">) {
     const timer = setTimeout(() => (news.value = ""), NEWS);
     return () => clearTimeout(timer);
   }, [news.value]);
-  const me = state.participants.find(({ id }) => id === welcome.participant);
-  const silenced = me !== undefined && sends(me.role) && isSilenced(me, welcome.policy);
-  return (
-    <>
-      <p class={silenced ? "banner paused" : "sr"} role="status" data-testid="silenced">
-        {silenced && t("consent.silenced")}
-      </p>
-      <p class={news.value ? "banner calm" : "sr"} role="status" data-testid="consent-news">
-        {news.value}
-      </p>
-    </>
-  );
+  return news.value;
 }

@@ -107,6 +107,8 @@ export interface State {
   /** RFC 3339, when the first participant joined. */
   since?: string;
   joined: boolean;
+  /** Whether the server holds a PeerConnection of this participant's; a server that was started anew holds none. */
+  hasConnection: boolean;
   /** What hinders this participant, as the server sees it: codes of docs/failures.md. */
   hindered?: string[];
   participants: ParticipantState[];
@@ -125,6 +127,8 @@ export interface ParticipantState {
   online: boolean;
   consent: Consent;
   recorded: Recorded;
+  /** Present, and neither seen nor heard for want of a consent: their own, or of a device that of somebody whom it shows. */
+  silenced?: boolean;
   tracks: TrackState[];
   /** For hosts only: not present, and the page is open. */
   waiting?: boolean;

@@ -107,6 +107,7 @@ export const de: Record<Key, string> = {
   "call.tile.muted": "Mikrofon ist aus",
   "call.tile.away": "Verbindung verloren, es wird gewartet…",
   "call.tile.unconsented": "Stimmt der Aufzeichnung nicht mehr zu und ist darum weder zu sehen noch zu hören",
+  "call.tile.unconsented.device": "Nicht zu sehen: Jemand, den es aufnimmt, stimmt der Aufzeichnung nicht zu",
   "call.tile.stalled": "Im Moment kommt nichts an",
   "call.tile.camera_off": "Kamera ist aus",
   "call.tile.codec":
@@ -158,7 +159,12 @@ export const de: Record<Key, string> = {
   "consent.start": "Mich aufzeichnen",
   "consent.start.cancel": "Jetzt nicht",
   "consent.silenced":
-    "Sie werden nicht aufgezeichnet. Bis Sie wieder zustimmen, sehen und hören die anderen Sie nicht.",
+    "Sie haben Ihre Zustimmung zurückgezogen: Sie werden nicht aufgezeichnet, und die anderen sehen und hören Sie nicht. Wählen Sie „{again}“, um wieder zuzustimmen, oder „{leave}“.",
+  "consent.silenced.self": "Nicht zu sehen, nicht zu hören",
+  "consent.silenced.others.one":
+    "{names} stimmt der Aufzeichnung nicht mehr zu. Bis sich das ändert, wird von dieser Person nichts aufgezeichnet, und sie ist weder zu sehen noch zu hören.",
+  "consent.silenced.others.other":
+    "{names} stimmen der Aufzeichnung nicht mehr zu. Bis sich das ändert, wird von ihnen nichts aufgezeichnet, und sie sind weder zu sehen noch zu hören.",
   "consent.news.withdrawn": "{name} hat die Zustimmung zurückgezogen und wird nicht mehr aufgezeichnet.",
   "consent.news.given": "{name} hat der Aufzeichnung zugestimmt.",
 

@@ -115,6 +115,7 @@ export const en = {
   "call.tile.muted": "Microphone is off",
   "call.tile.away": "Connection lost, waiting…",
   "call.tile.unconsented": "Does not agree to the recording any more, so neither seen nor heard",
+  "call.tile.unconsented.device": "Not shown: somebody whom it records does not agree to the recording",
   "call.tile.stalled": "Nothing arrives at the moment",
   "call.tile.camera_off": "Camera is off",
   "call.tile.codec": "This browser cannot show this picture. Others may see it, and a recording holds it.",
@@ -165,7 +166,13 @@ export const en = {
   "consent.stop.cancel": "Go on recording me",
   "consent.start": "Record me",
   "consent.start.cancel": "Not now",
-  "consent.silenced": "You are not recorded. Until you agree again, the others neither see nor hear you.",
+  "consent.silenced":
+    "You have taken your consent back: you are not recorded, and the others neither see nor hear you. Choose “{again}” to agree again, or “{leave}”.",
+  "consent.silenced.self": "Not seen, not heard",
+  "consent.silenced.others.one":
+    "{names} does not agree to the recording any more. Until that changes, nothing of this person is recorded, seen or heard.",
+  "consent.silenced.others.other":
+    "{names} do not agree to the recording any more. Until that changes, nothing of them is recorded, seen or heard.",
   "consent.news.withdrawn": "{name} has withdrawn the consent and is not recorded any more.",
   "consent.news.given": "{name} has agreed to the recording.",
 
