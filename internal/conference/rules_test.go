@@ -1,6 +1,9 @@
 package conference
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +55,24 @@ func TestTheScreenShowsTheWorstTrack(t *testing.T) {
 	} {
 		if got := worseRecorded(tt.a, tt.b); got != tt.want {
 			t.Errorf("%q and %q: got %q, want %q", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+// The pages have words for what the document lists.
+func TestEveryReasonOfAClosedConnectionIsInTheDocument(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "events.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, row, _ := strings.Cut(string(text), "\n| `connection.closed` |")
+	row, _, _ = strings.Cut(row, "\n")
+	for _, reason := range []string{
+		reasonReplaced, reasonFailed, reasonDTLS, reasonClosed, reasonStreams, endedShutdown,
+		events.LeftLeft, events.LeftKicked, events.LeftTimeout, events.LeftEnded, events.EndedClosed, events.EndedAbandoned,
+	} {
+		if !strings.Contains(row, "`"+reason+"`") {
+			t.Errorf("docs/events.md does not list %q for connection.closed", reason)
 		}
 	}
 }

@@ -41,7 +41,7 @@ const cases: [StoredEvent, string, technical?: boolean][] = [
   [event("track.ended", { track: "lost" }), "A track of Dr Novák ended."],
   [
     event("connection.timed_out", { phase: "ice", code: "ICE-TIMEOUT" }),
-    "The connection of Dr Novák was not made in time (ICE-TIMEOUT).",
+    "The connection of Dr Novák was not made in time (no way through the network, ICE-TIMEOUT).",
   ],
   [
     event("connection.opened", { browser: { family: "Firefox", major: 153 } }),
@@ -55,12 +55,12 @@ const cases: [StoredEvent, string, technical?: boolean][] = [
   ],
   [
     event("connection.candidate_ignored", { count: 1, reason: "private" }),
-    "1 network address of Dr Novák was not used (private).",
+    "1 network address of Dr Novák was not used (not reachable from the server).",
     true,
   ],
   [
     event("connection.candidate_ignored", { count: 2, reason: "private" }),
-    "2 network addresses of Dr Novák were not used (private).",
+    "2 network addresses of Dr Novák were not used (not reachable from the server).",
     true,
   ],
   [
@@ -75,7 +75,7 @@ const cases: [StoredEvent, string, technical?: boolean][] = [
   ],
   [
     event("archive.failed", { version: 2, code: "ffmpeg_missing" }, ""),
-    "Version 2 of the video could not be made (ffmpeg_missing).",
+    "Version 2 of the video could not be made (the program ffmpeg is missing).",
   ],
   [
     event("hold.placed", { hold: "h", reason: "litigation", by: "compliance" }, ""),

@@ -31,7 +31,8 @@ test("problem details are read, whatever else comes is worded by its status", as
   assert.match(explain(await json(401, { code: "token_expired" })), /too old/);
   assert.match(explain(await json(401, { code: "unauthorized" })), /not valid here/);
   assert.match(explain(await problemOf(new Response("<html>", { status: 502 }))), /has a problem/);
-  assert.match(explain(await json(422, { title: "No", detail: "The title is too long." })), /The title is too long/);
+  const long = { title: "No", code: "invalid", detail: "The title is too long." };
+  assert.match(explain(await json(422, long)), /did not accept this \(invalid\)/);
   assert.match(explain(new Problem(0, "network", "")), /cannot be reached/);
 });
 

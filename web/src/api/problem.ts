@@ -38,6 +38,16 @@ const byCode: Record<string, Key> = {
   release_expired: "problem.release_expired",
   release_not_requested: "problem.release_not_requested",
   hold_released: "problem.hold_released",
+  receipt_needed: "problem.receipt",
+  held: "problem.held",
+  ended: "problem.ended",
+  not_open: "problem.ended",
+  not_ended: "problem.notended",
+  too_late: "problem.toolate",
+  answered: "problem.answered",
+  consent_needed: "problem.consent",
+  consent_refused: "problem.consent",
+  kicked: "problem.kicked",
 };
 
 const byStatus: Record<number, Key> = {
@@ -49,9 +59,9 @@ const byStatus: Record<number, Key> = {
   429: "problem.toomany",
 };
 
-/** One sentence for the reader, in the reader's language. */
+/** One sentence for the reader, in the reader's language; what the server says in English is never shown. */
 export function explain(error: unknown): string {
   if (!(error instanceof Problem)) return t("problem.network");
   const key = byCode[error.code] ?? byStatus[error.status] ?? (error.status >= 500 ? "problem.server" : undefined);
-  return key ? t(key) : t("problem.other", { title: error.detail || error.title });
+  return key ? t(key) : t("problem.other", { code: error.code || error.status });
 }

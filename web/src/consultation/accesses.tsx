@@ -7,6 +7,7 @@ import { language, t, tMaybe } from "../text/text.ts";
 import { clock, lasting, moment } from "../text/time.ts";
 import { Scroll } from "../ui/scroll.tsx";
 import type { Detail } from "./detail.ts";
+import { exportWord } from "./words.ts";
 
 export function Accesses({ detail }: { detail: Detail }) {
   const accesses = useSignal<AccessesOutBody | undefined>(undefined);
@@ -52,7 +53,7 @@ export function Accesses({ detail }: { detail: Detail }) {
             {all.exports.map((one) => (
               <tr key={one.seq}>
                 <th scope="row">{t("access.export")}</th>
-                <td>{one.kind}</td>
+                <td>{exportWord(one.kind)}</td>
                 <td>{moment(one.at, language.value)}</td>
                 <td>
                   <code title="SHA-256">{one.sha256.slice(0, 16)}…</code>

@@ -3,7 +3,7 @@
 import type { Participant, StoredEvent } from "../api/types.ts";
 import { language, t, tMaybe, type Values } from "../text/text.ts";
 import { lasting, size } from "../text/time.ts";
-import { holdReason } from "./words.ts";
+import { closeWord, codeWord, exportWord, holdReason } from "./words.ts";
 
 /** What happened only inside the machinery; hidden unless somebody asks for all. */
 const TECHNICAL = new Set([
@@ -60,16 +60,16 @@ export class Sentences {
     return {
       who: this.#names.get(whose) ?? t("event.somebody"),
       what: tMaybe(`what.${source}`) ?? t("what.unknown"),
-      role: tMaybe(`role.${text(data.role)}`) ?? text(data.role),
+      role: word("role", text(data.role)),
       n: number(data.version) || number(data.segments) || number(data.count),
       missing: Array.isArray(data.missing) ? data.missing.length : 0,
       node: text(data.node),
-      reason: text(data.reason),
+      reason: type === "connection.closed" ? closeWord(text(data.reason)) : word("ignored", text(data.reason)),
       why: type.startsWith("hold.") ? holdReason(type === "hold.placed", text(data.reason)) : "",
-      state: text(data.state),
-      cause: tMaybe(`cause.${text(data.cause)}`) ?? text(data.cause),
-      code: text(data.code) || text(data.phase),
-      kind: text(data.kind),
+      state: word("ice", text(data.state)),
+      cause: word("cause", text(data.cause)),
+      code: type === "archive.failed" ? word("failed", text(data.code)) : codeWord(text(data.code) || text(data.phase)),
+      kind: exportWord(text(data.kind)),
       browser: browserOf(data.browser) || text(data.via),
       remote: pathOf(data.remote),
       after: lasting(lengthOf(data), language.value),
@@ -111,5 +111,7 @@ function pathOf(value: unknown): string {
   return [text(transport).toUpperCase(), text(kind)].filter(Boolean).join(" ");
 }
 
+// A code that this page does not know stands there as it is.
+const word = (family: string, code: string): string => tMaybe(`${family}.${code}`) ?? code;
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const number = (value: unknown): number => (typeof value === "number" ? value : 0);

@@ -21,6 +21,22 @@ export function holdReason(placed: boolean, code: string): string {
   return tMaybe(`hold.${placed ? "" : "release."}reason.${code}`) ?? code;
 }
 
+/** What a failure's code says, and the code itself, by which it is found in docs/failures.md. */
+export function codeWord(code: string): string {
+  const word = tMaybe(`code.${code}`);
+  return word ? `${word}, ${code}` : code;
+}
+
+/** Why a connection was closed, or never came about. */
+export function closeWord(code: string): string {
+  return tMaybe(`close.${code}`) ?? codeWord(code);
+}
+
+/** What was taken out: "events.csv" → "Events as CSV". */
+export function exportWord(kind: string): string {
+  return tMaybe(kind.replace(/^events\./, "export.")) ?? kind;
+}
+
 function detailWord(kind: LaneKind, detail: string | undefined): string {
   if (!detail) return "";
   if (kind === "recorded")
@@ -33,6 +49,8 @@ function detailWord(kind: LaneKind, detail: string | undefined): string {
       .split(" ")
       .map((code) => holdReason(true, code))
       .join(", ");
+  if (kind === "network") return codeWord(detail);
+  if (kind === "stitcher") return tMaybe(`failed.${detail}`) ?? detail;
   if (kind === "recording") return tMaybe(`pause.reason.${detail}`) ?? detail;
   return detail;
 }

@@ -21,7 +21,7 @@ export type Ending =
   | "full"
   | "unknown";
 
-const byReason: Record<string, Ending> = {
+export const pageOfReason: Record<string, Ending> = {
   closed: "closed",
   abandoned: "abandoned",
   kicked: "kicked",
@@ -29,7 +29,7 @@ const byReason: Record<string, Ending> = {
   replaced: "replaced",
 };
 
-const byCode: Record<string, Ending> = {
+export const pageOfCode: Record<string, Ending> = {
   token_expired: "expired",
   token_early: "early",
   unauthorized: "foreign",
@@ -53,9 +53,9 @@ const codes: Partial<Record<Ending, string>> = {
 export function endingOf(farewell: Farewell): Ending {
   switch (farewell.kind) {
     case "ended":
-      return byReason[farewell.reason] ?? "closed";
+      return pageOfReason[farewell.reason] ?? "closed";
     case "refused":
-      return byCode[farewell.code] ?? "forbidden";
+      return pageOfCode[farewell.code] ?? "forbidden";
     case "closed":
       return "left";
   }

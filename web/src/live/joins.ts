@@ -38,7 +38,7 @@ export function joinsOf(consultations: readonly { id: string; connections: reado
         ways.set(way, (ways.get(way) ?? 0) + 1);
       } else if (one.timeoutCode || (one.closedAt && one.closeReason !== "replaced")) {
         tried++;
-        const code = one.timeoutCode || one.closeReason || "?";
+        const code = one.timeoutCode || one.closeReason || "unknown";
         const known = failures.get(code) ?? { code, n: 0, consultation: id, at: "" };
         known.n++;
         if (one.openedAt > known.at) Object.assign(known, { consultation: id, at: one.openedAt });

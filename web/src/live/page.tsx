@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { explain } from "../api/problem.ts";
 import type { Consultation } from "../api/types.ts";
+import { closeWord } from "../consultation/words.ts";
 import { SignIn } from "../library/page.tsx";
 import { lasts, type StorageWatch } from "../library/storage.tsx";
 import { enumerate, language, t, tCount } from "../text/text.ts";
@@ -85,7 +86,7 @@ function Joining({ live }: { live: Live }) {
         <ul class="failures">
           {failures.map(({ code, n, consultation }) => (
             <li key={code}>
-              <a href={`/consultations/${consultation}`}>{code}</a> {n}
+              <a href={`/consultations/${consultation}`}>{closeWord(code)}</a> {n}
             </li>
           ))}
         </ul>

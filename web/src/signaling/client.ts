@@ -104,6 +104,11 @@ export function isFinal(code: string): boolean {
   return FINAL_CODES.has(code);
 }
 
+/** Whether the client comes back by itself after this end. */
+export function isReturning(reason: string): boolean {
+  return RETURNING.has(reason);
+}
+
 interface Pending {
   resolve(message: ServerMessage): void;
   reject(error: Error): void;
@@ -223,7 +228,7 @@ export class Client {
         this.#again(0);
         return;
       case "ended":
-        if (RETURNING.has(message.reason)) this.#lost();
+        if (isReturning(message.reason)) this.#lost();
         else this.#finish({ kind: "ended", reason: message.reason });
         return;
       case "error":
