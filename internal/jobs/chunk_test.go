@@ -281,29 +281,3 @@ func TestAnArchiveIsCalledOff(t *testing.T) {
 		t.Errorf("that looks like progress: %v, %v", ok, err)
 	}
 }
-
-// A worker asks again as soon as the server is back, not when a request that was lost with the connection ends.
-func TestAWorkerAsksAgainWhenTheServerIsBack(t *testing.T) {
-	e, dir := server(t)
-	s, _ := stitcher(t, dir)
-	done := make(chan jobs.ArchiveJob, 1)
-	work(t, []*jobs.Queue{s}, func(_ context.Context, _ int, j jobs.ArchiveJob) error {
-		done <- j
-		return nil
-	})
-	q, l := live(t, e)
-	first := jobs.ArchiveJob{Consultation: events.NewID(), Version: 1}
-	publish(t, q, first)
-	await(t, done, 1) // the worker asks
-	l.Close()
-	e.Stop()
-
-	e = restarted(t, dir)
-	q, _ = live(t, e)
-	begun := time.Now()
-	publish(t, q, jobs.ArchiveJob{Consultation: events.NewID(), Version: 1})
-	await(t, done, 1)
-	if took := time.Since(begun); took > 3*time.Second {
-		t.Errorf("the job was taken after %s", took)
-	}
-}

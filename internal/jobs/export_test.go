@@ -16,5 +16,8 @@ func (q *Queue) Patient() {
 	q.times.ackWait, q.times.chunkAckWait = time.Hour, time.Hour
 }
 
+// AskOnce makes a request for a job last longer than any test.
+func (q *Queue) AskOnce() { q.times.poll = time.Hour }
+
 // Rest is how long a job rests after it was offered and failed so often.
 func Rest(offered uint64) time.Duration { return usual.rest(offered) }

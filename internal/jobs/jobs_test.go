@@ -20,7 +20,7 @@ import (
 	"consilium/internal/jobs"
 )
 
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func logger(t testing.TB) *slog.Logger {
 	t.Helper()
@@ -161,6 +161,27 @@ func idle[T any](t testing.TB, l *natslog.Log, c <-chan T) {
 	case v := <-c:
 		t.Errorf("too much came: %v", v)
 	default:
+	}
+}
+
+// asked waits until a worker waits for a job.
+func asked(t testing.TB, l *natslog.Log) {
+	t.Helper()
+	js, err := jetstream.New(l.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		c, err := js.Consumer(t.Context(), "JOBS", "archives")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.CachedInfo().NumWaiting > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no worker asks")
+		}
 	}
 }
 
