@@ -8,15 +8,22 @@ import (
 // methods that any route of ours may have.
 var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
 
-// missingPattern takes what no other route below /api takes.
-const missingPattern = "/api/"
+// missingPattern takes what no other route takes.
+const missingPattern = "/"
 
 func (s *Server) routeMissing() {
 	s.mux.HandleFunc(missingPattern, s.missing)
 }
 
-// missing answers an address that there is not, and a method that an address does not have, like every other refusal.
+// missing answers an address that there is not, and a method that an address does not have, like every other refusal; to
+// somebody who has opened a page that there is not, by a page.
 func (s *Server) missing(w http.ResponseWriter, r *http.Request) {
+	if wantsPage(r) {
+		if err := writeNoPage(w, r); err != nil {
+			s.deps.Logger.Debug("the page that there is none could not be sent", "error", err)
+		}
+		return
+	}
 	if allowed := s.allowed(r); len(allowed) > 0 {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
 		writeProblem(w, problem(http.StatusMethodNotAllowed, "method_not_allowed", "This address does not have that method."))
