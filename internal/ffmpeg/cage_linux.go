@@ -13,8 +13,8 @@ import (
 
 // cage is how far a process of ffmpeg is locked away. It is tried out once, with the first run.
 type cage struct {
-	path    string // of the ffmpeg that was tried
-	version string
+	program program // that was tried
+	about   About
 	flags   uintptr // namespaces
 	mapped  bool    // in a user namespace of its own, because we are not root
 }
@@ -53,13 +53,13 @@ func (o *owner) own(path string) error {
 // enter finds ffmpeg and the strictest cage that this machine allows: containers and hardened kernels may forbid
 // namespaces.
 func (t *Tool) enter(ctx context.Context) (*cage, error) {
-	path, err := t.find()
+	found, err := t.find()
 	if err != nil {
 		return nil, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.cage != nil && t.cage.path == path {
+	if t.cage != nil && t.cage.program == found {
 		return t.cage, nil
 	}
 	tries := []cage{{flags: syscall.CLONE_NEWNET}, {}}
@@ -68,8 +68,8 @@ func (t *Tool) enter(ctx context.Context) (*cage, error) {
 	}
 	var failed error
 	for _, c := range tries {
-		c.path = path
-		if c.version, err = t.tryOut(ctx, c); err != nil {
+		c.program = found
+		if c.about, err = t.tryOut(ctx, c); err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
@@ -82,17 +82,17 @@ func (t *Tool) enter(ctx context.Context) (*cage, error) {
 	return nil, fmt.Errorf("start ffmpeg: %w", failed)
 }
 
-func (t *Tool) tryOut(ctx context.Context, c cage) (string, error) {
+func (t *Tool) tryOut(ctx context.Context, c cage) (About, error) {
 	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, c.path, "-hide_banner", "-version")
+	cmd := exec.CommandContext(ctx, c.program.path, "-hide_banner", "-version")
 	cmd.Env = environment
 	cmd.SysProcAttr = c.attributes(t.owner)
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s -version: %w", c.path, err)
+		return About{}, fmt.Errorf("%s -version: %w", c.program.path, err)
 	}
-	return versionLine(out), nil
+	return aboutFrom(string(out)), nil
 }
 
 // attributes puts a process into the cage: a group of its own, so that all of it can be killed, and an end with us.

@@ -159,7 +159,7 @@ func (c Composition) picture() *ffgo.Stream {
 func (c Composition) still() (under *ffgo.Stream, names []placed) {
 	source := fmt.Sprintf("color=c=0x%06x:s=%dx%d:r=%d:d=0.001", c.Background, c.Width, c.Height, c.Rate) // one frame
 	under = ffgo.Input(source, input("lavfi", "rawvideo,wrapped_avframe")).Video().Filter("format", ffgo.Args{"yuv420p"})
-	overlay := ffgo.Input(file(c.Overlay), input("png_pipe", "png")).Video()
+	overlay := drawn(c.Overlay, input("png_pipe", "png"))
 	if len(c.Names) > 0 {
 		parts := overlay.Split()
 		overlay = parts.Get("0")
@@ -176,11 +176,17 @@ func (c Composition) still() (under *ffgo.Stream, names []placed) {
 	return under.Filter("fps", ffgo.Args{"fps=" + itoa(c.Rate)}), names
 }
 
+// drawn is pictures of ours, in the form in which they are laid over others. The tool would bring them into it by itself, but to
+// other pixels on other processors.
+func drawn(name string, in ffgo.KwArgs) *ffgo.Stream {
+	return ffgo.Input(file(name), in).Video().Filter("scale", ffgo.Args{"flags=" + scaleFlags}).Filter("format", ffgo.Args{"yuva420p"})
+}
+
 // stamp shows its pictures for a second each, counted in frames, the first one for so much less as it was begun.
 func (c Composition) stamp() *ffgo.Stream {
 	in := input("png_pipe", "png")
 	in["framerate"] = 1
-	return ffgo.Input(file(c.Stamp.File), in).Video().
+	return drawn(c.Stamp.File, in).
 		Filter("settb", ffgo.Args{"1/" + itoa(c.Rate)}).
 		Filter("setpts", ffgo.Args{fmt.Sprintf("N*%d-%d", c.Rate, c.Stamp.Begun)})
 }

@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -95,31 +94,41 @@ func (t *Tool) Own(dir string) error {
 
 // Version is the first line that ffmpeg says of itself, without its copyright, for instance "ffmpeg 5.1.9-0+deb12u1".
 func (t *Tool) Version(ctx context.Context) (string, error) {
+	about, err := t.About(ctx)
+	return about.Version, err
+}
+
+// About tells which ffmpeg it is that runs now. It is run for that when it is new, or another file than before.
+func (t *Tool) About(ctx context.Context) (About, error) {
 	c, err := t.enter(ctx)
 	if err != nil {
-		return "", err
+		return About{}, err
 	}
-	return c.version, nil
+	return c.about, nil
+}
+
+// program is a file that can be run. One that was put in the place of another is another one.
+type program struct {
+	path    string
+	bytes   int64
+	changed int64 // nanoseconds
 }
 
 // find looks ffmpeg up.
-func (t *Tool) find() (string, error) {
+func (t *Tool) find() (program, error) {
 	path, err := exec.LookPath(cmp.Or(t.cfg.Path, "ffmpeg"))
 	if err != nil {
-		return "", ErrMissing
+		return program{}, ErrMissing
 	}
 	if path, err = filepath.Abs(path); err != nil {
-		return "", fmt.Errorf("find ffmpeg: %w", err)
+		return program{}, fmt.Errorf("find ffmpeg: %w", err)
 	}
-	return path, nil
+	info, err := os.Stat(path)
+	if err != nil {
+		return program{}, ErrMissing
+	}
+	return program{path: path, bytes: info.Size(), changed: info.ModTime().UnixNano()}, nil
 }
 
 // versionTimeout bounds the first run of ffmpeg, which loads its libraries from a cold disk.
 const versionTimeout = 30 * time.Second
-
-// versionLine shortens the first line of "ffmpeg -version".
-func versionLine(out []byte) string {
-	line, _, _ := strings.Cut(string(out), "\n")
-	line, _, _ = strings.Cut(line, " Copyright")
-	return strings.Replace(strings.TrimSpace(line), "ffmpeg version ", "ffmpeg ", 1)
-}

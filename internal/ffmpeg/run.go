@@ -69,7 +69,7 @@ func (t *Tool) Run(ctx context.Context, dir string, c Command, pipes Pipes) (Res
 		return Result{}, err
 	}
 	args := append([]string{"-hide_banner", "-nostdin", "-y"}, progressArgs...)
-	return t.run(ctx, dir, cage.path, Command{Step: c.Step, Args: append(args, c.Args...), Frames: c.Frames, Limit: c.Limit}, cage, pipes)
+	return t.run(ctx, dir, cage.program.path, Command{Step: c.Step, Args: append(args, c.Args...), Frames: c.Frames, Limit: c.Limit}, cage, pipes)
 }
 
 func (t *Tool) run(ctx context.Context, dir, path string, c Command, cage *cage, pipes Pipes) (Result, error) {
