@@ -171,6 +171,28 @@ func (h *house) matches(t *testing.T, op *huma.Operation, a answer) {
 	}
 }
 
+// describes wants the answer's status, media type and headers in the document, and of a refusal all of it.
+func (h *house) describes(t *testing.T, op *huma.Operation, a answer) {
+	t.Helper()
+	described := op.Responses[strconv.Itoa(a.Status)]
+	if described == nil && a.Status >= 400 {
+		h.matches(t, op, a)
+		return
+	}
+	if described == nil {
+		t.Fatalf("%s does not describe %d", op.OperationID, a.Status)
+	}
+	media, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
+	if len(a.Body) > 0 && described.Content[media] == nil {
+		t.Errorf("%s does not describe %s with %d", op.OperationID, media, a.Status)
+	}
+	for name := range described.Headers {
+		if a.Header.Get(name) == "" && name != "Link" { // who has a public address needs no relay
+			t.Errorf("%s has no %s with %d", op.OperationID, name, a.Status)
+		}
+	}
+}
+
 // noNullLists looks for a null where the schema says that there is a list: pages count on lists.
 func noNullLists(t *testing.T, registry huma.Registry, s *huma.Schema, value any, at string) {
 	t.Helper()

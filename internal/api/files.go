@@ -103,9 +103,38 @@ func (s *Server) serveArchiveFile(w http.ResponseWriter, r *http.Request) error 
 			"filename": fmt.Sprintf("consultation-%s-v%d%s", id, version, path.Ext(file)),
 		}))
 	}
-	http.ServeContent(w, r, file, time.Time{}, content)
+	if unit, _, _ := strings.Cut(r.Header.Get("Range"), "="); unit != "bytes" {
+		r.Header.Del("Range") // a unit that we do not know is as none (RFC 9110 §14.2); net/http would refuse it
+	}
+	ranged := &rangeWriter{ResponseWriter: w}
+	http.ServeContent(ranged, r, file, time.Time{}, content)
+	if ranged.refused {
+		return problem(http.StatusRequestedRangeNotSatisfiable, "range_not_satisfiable", "The file does not have that range.")
+	}
 	return nil
 }
+
+// rangeWriter keeps back the text with which net/http refuses a range: a refusal of ours is a problem document.
+type rangeWriter struct {
+	http.ResponseWriter
+	refused bool
+}
+
+func (w *rangeWriter) WriteHeader(status int) {
+	if w.refused = status == http.StatusRequestedRangeNotSatisfiable; !w.refused {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (w *rangeWriter) Write(b []byte) (int, error) {
+	if w.refused {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach what is wrapped.
+func (w *rangeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // placeOf finds where a file of a version lies, and a digest that changes with it.
 func (s *Server) placeOf(ctx context.Context, id string, version int, file string) (key, digest string, err error) {
@@ -129,7 +158,8 @@ func (s *Server) failure(ctx context.Context, id string, version int) (key, dige
 	return "", "", blob.ErrNotFound
 }
 
-// rendered finds the event that says where a version is; archives are immutable and only the log knows them.
+// rendered finds the event that says where a version is; archives are immutable and only the log knows them. The first
+// event of a version counts: a second one is dropped by every reader.
 func (s *Server) rendered(ctx context.Context, id string, version int) (events.ArchiveRendered, error) {
 	key := renderedKey{id, version}
 	if known, ok := s.archived.get(key); ok {
@@ -142,7 +172,7 @@ func (s *Server) rendered(ctx context.Context, id string, version int) (events.A
 			return found, err
 		}
 		exists = true
-		if r, ok := stored.Event.(events.ArchiveRendered); ok && r.Version == version {
+		if r, ok := stored.Event.(events.ArchiveRendered); ok && r.Version == version && found.Key == "" {
 			found = r
 		}
 	}

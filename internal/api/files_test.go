@@ -70,3 +70,74 @@ func TestVoicesAreServedAndTheUnverifiedIsNamed(t *testing.T) {
 	h.want(422, service, "POST", path, map[string]any{"layout": "circle"})
 	h.want(202, service, "POST", path, map[string]any{"layout": "speaker", "stamp": true, "voices": true})
 }
+
+// Every way of asking for a file gets what the document describes: the whole, a range, several, what has not changed. A range
+// that the file does not have is refused like anything else, and a unit that nobody knows is as none.
+func TestRangesAreAnsweredAsTheDocumentSays(t *testing.T) {
+	h := newHouse(t)
+	id, _, _ := h.archived("ranges")
+	service := h.role(auth.RoleService)
+	op, method, path := h.operation("get-archive-file")
+	file := func(name string) string {
+		return strings.NewReplacer("{id}", id, "{version}", "1", "{file}", name).Replace(path)
+	}
+	size := len(videoBytes)
+	tag := h.want(200, service, method, file("archive.mp4"), nil).Header.Get("ETag")
+	for _, tt := range []struct {
+		name    string
+		headers []string
+		status  int
+		body    string
+	}{
+		{"the whole", nil, 200, videoBytes},
+		{"a beginning", []string{"Range", "bytes=0-3"}, 206, videoBytes[:4]},
+		{"an end", []string{"Range", "bytes=-5"}, 206, videoBytes[size-5:]},
+		{"more than there is", []string{"Range", fmt.Sprintf("bytes=5-%d", size+9)}, 206, videoBytes[5:]},
+		{"two at once", []string{"Range", "bytes=0-3,8-9"}, 206, ""},
+		{"behind the end", []string{"Range", fmt.Sprintf("bytes=%d-", size)}, 416, ""},
+		{"the wrong way round", []string{"Range", "bytes=9-3"}, 416, ""},
+		{"a unit that nobody knows", []string{"Range", "pages=1-2"}, 200, videoBytes},
+		{"of the file that it was", []string{"Range", "bytes=0-3", "If-Range", tag}, 206, videoBytes[:4]},
+		{"of a file that it is no more", []string{"Range", "bytes=0-3", "If-Range", `"other"`}, 200, videoBytes},
+		{"what has not changed", []string{"If-None-Match", tag}, 304, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := h.want(tt.status, service, method, file("archive.mp4"), nil, tt.headers...)
+			h.describes(t, op, a)
+			if tt.body != "" && string(a.Body) != tt.body {
+				t.Errorf("got %q, want %q", a.Body, tt.body)
+			}
+			if tt.status == 416 && (a.problem().Code != "range_not_satisfiable" || a.Header.Get("ETag") != "") {
+				t.Errorf("got %s with %v", a.Body, a.Header)
+			}
+		})
+	}
+	for name := range archiveFiles {
+		status := 200
+		if a := h.ask(service, method, file(name), nil); a.Status == 404 {
+			status = 404
+		}
+		h.describes(t, op, h.want(status, service, method, file(name), nil))
+	}
+}
+
+// A stitcher that comes second with a version changes nothing of what is served.
+func TestTheFirstResultOfAVersionCounts(t *testing.T) {
+	h := newHouse(t)
+	id, _, _ := h.archived("twice")
+	h.say(id, "", events.ArchiveRendered{Version: 1, Key: fmt.Sprintf("c/%s/archives/other/archive.mp4", id), Bytes: 1, SHA256: "00", ManifestSHA256: "00"})
+	if a := h.want(200, h.role(auth.RoleService), "GET", "/consultations/"+id+"/archives/1/archive.mp4", nil); string(a.Body) != videoBytes {
+		t.Errorf("got %s", a.Body)
+	}
+}
+
+// The session tells what the document says, and refuses as the document says.
+func TestASessionIsOpenedAsTheDocumentSays(t *testing.T) {
+	h := newHouse(t)
+	op, method, path := h.operation("open-session")
+	for token, status := range map[string]int{h.role(auth.RoleService): 200, "nonsense": 401} {
+		a := h.want(status, "", method, path, map[string]any{"token": token})
+		h.describes(t, op, a)
+		h.matches(t, op, a)
+	}
+}

@@ -70,7 +70,8 @@ func (f fragment) applyTo(sdp string) string {
 	var out []string
 	media := false
 	placed := false
-	for _, l := range strings.Split(strings.TrimRight(sdp, "\r\n"), "\r\n") {
+	for l := range strings.SplitSeq(strings.TrimRight(sdp, "\r\n"), "\n") {
+		l = strings.TrimSuffix(l, "\r") // some write no CR (RFC 8866 §5)
 		switch {
 		case strings.HasPrefix(l, "a=ice-ufrag:"):
 			l = "a=ice-ufrag:" + f.ufrag

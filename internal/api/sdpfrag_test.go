@@ -58,6 +58,9 @@ func TestARestartExchangesTheCredentialsAndTheCandidates(t *testing.T) {
 	if d := cmp.Diff(want, f.applyTo(old)); d != "" {
 		t.Fatal(d)
 	}
+	if d := cmp.Diff(want, f.applyTo(strings.ReplaceAll(old, "\r\n", "\n"))); d != "" {
+		t.Fatalf("of an offer whose lines end without CR: %s", d)
+	}
 }
 
 func FuzzFragment(f *testing.F) {

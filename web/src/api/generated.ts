@@ -742,8 +742,12 @@ export function getOverview(asked: {
 /** Exchange a token for a session cookie that counts on GET and on the WebSocket: POST /api/v1/session */
 export function openSession(body: {
   token: string;
-}, options: Options = {}): Promise<Response> {
-  return sendRaw("/session", { method: "POST", body }, options);
+}, options: Options = {}): Promise<{
+  consultation: string;
+  expiresAt: string;
+  role: string;
+}> {
+  return sendJSON("/session", { method: "POST", body }, options);
 }
 
 /** How much room is left: GET /api/v1/storage */
