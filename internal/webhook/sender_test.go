@@ -80,7 +80,10 @@ func TestNothingIsLostOrDisordered(t *testing.T) {
 			}
 		}
 	}()
-	patient := func(c *Config) { c.Again = slices.Repeat([]time.Duration{time.Millisecond}, 1000) }
+	patient := func(c *Config) {
+		c.Timeout = 300 * time.Millisecond
+		c.Again = slices.Repeat([]time.Duration{time.Millisecond}, 1000)
+	}
 	stop, stopOther := b.sender(patient), b.sender(patient)
 	want := map[string][]uint64{}
 	ids := []string{events.NewID(), events.NewID(), events.NewID(), events.NewID()}
@@ -132,7 +135,7 @@ func TestOneRefusedConsultationHoldsUpNoOther(t *testing.T) {
 	b := newBench(t)
 	reg := prometheus.NewRegistry()
 	b.sender(func(c *Config) {
-		c.Registerer, c.Again = reg, []time.Duration{200 * time.Millisecond, 200 * time.Millisecond, 200 * time.Millisecond}
+		c.Registerer, c.Again = reg, []time.Duration{20 * time.Millisecond, 20 * time.Millisecond, 2 * time.Second}
 	})
 	r := b.receiver()
 	e := r.add(New{})
@@ -188,7 +191,12 @@ func TestAReceiverThatIsAway(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
-			b.sender(func(c *Config) { c.Patience, c.Timeout = 2, 100*time.Millisecond })
+			stop := b.sender(func(c *Config) {
+				c.Patience = 2
+				if tt.status < 0 {
+					c.Timeout = 100 * time.Millisecond
+				}
+			})
 			r := b.receiver()
 			e := r.add(New{})
 			r.answers(func(int, got) int { return tt.status })
@@ -206,13 +214,15 @@ func TestAReceiverThatIsAway(t *testing.T) {
 			if at := b.endpoint(e.ID); at.Reason != ReasonAway {
 				t.Errorf("%+v", at)
 			}
+			stop()
 			r.answers(nil)
-			b.must(b.endpoints.Resume(t.Context(), e.ID))
-			for _, l := range b.letters(e.ID) {
+			for _, l := range b.letters(e.ID) { // before anything is sent that may be behind them
 				if l.Dead {
 					b.must(b.endpoints.Again(t.Context(), e.ID, &l.Position))
 				}
 			}
+			b.must(b.endpoints.Resume(t.Context(), e.ID))
+			b.sender()
 			r.has(12)
 			for _, id := range want {
 				if diff := cmp.Diff([]uint64{1, 2}, places(r.all())[id]); diff != "" {
@@ -361,6 +371,8 @@ func TestReplay(t *testing.T) {
 	if diff := cmp.Diff([]uint64{3, 4}, positions(again)); diff != "" || again[0].ID != first[1].ID || again[0].Body != first[1].Body {
 		t.Errorf("once more from 3 on, the same messages (-want +got):\n%s", diff)
 	}
+	// What was taken and is not written down would be sent again.
+	b.until("the position is behind all events", func() bool { return b.endpoint(e.ID).Position == 4 })
 	b.must(b.endpoints.ReplayConsultation(t.Context(), e.ID, one, 1))
 	if diff := cmp.Diff([]uint64{1, 2}, positions(r.has(7)[5:])); diff != "" {
 		t.Errorf("one consultation (-want +got):\n%s", diff)
