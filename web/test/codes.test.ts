@@ -5,6 +5,7 @@ import { explain, Problem } from "../src/api/problem.ts";
 import { closeWord, codeWord, exportWord } from "../src/consultation/words.ts";
 import { endingOf, pageOfCode, pageOfReason } from "../src/join/endpage.tsx";
 import { isFinal, isReturning } from "../src/signaling/client.ts";
+import { codes, codeText } from "../src/text/codes.ts";
 import { de } from "../src/text/de.ts";
 import { en } from "../src/text/en.ts";
 import { failures } from "../src/text/failures.ts";
@@ -46,6 +47,10 @@ function valuesOf(type: string, field: string): string[] {
 
 const codesIn = (cell = "") => [...cell.matchAll(/`([^`]+)`/g)].map(([, code]) => code as string);
 
+test("words of codes differ in the two languages, or they are not translated", () => {
+  for (const [key, { en, de }] of Object.entries(codes)) assert.notEqual(en as string, de, key);
+});
+
 afterEach(() => {
   language.value = "en";
 });
@@ -53,28 +58,31 @@ afterEach(() => {
 for (const [spoken, catalogue] of languages) {
   test(`every code of an event is words (${spoken})`, () => {
     language.value = spoken;
-    const families = [
-      ["close", valuesOf("connection.closed", "reason")],
-      ["ignored", valuesOf("connection.candidate_ignored", "reason")],
-      ["ice", valuesOf("connection.ice_changed", "state")],
+    const words = [
       ["receipt.purpose", valuesOf("access.opened", "purpose")],
       ["hold.reason", valuesOf("hold.placed", "reason")],
       ["hold.release.reason", valuesOf("hold.release_requested", "reason")],
       ["pause.reason", valuesOf("recording.paused", "reason")],
       ["cause", valuesOf("segment.gap", "cause").filter((cause) => cause !== "dtx")], // silence is no gap of the timeline
+    ] as const;
+    for (const [family, known] of words)
+      for (const code of known) assert.ok(catalogue[`${family}.${code}`], `${family}.${code}`);
+    const parts = [
+      ["close", valuesOf("connection.closed", "reason")],
+      ["ignored", valuesOf("connection.candidate_ignored", "reason")],
+      ["ice", valuesOf("connection.ice_changed", "state")],
       ["failed", Object.keys(en).flatMap((key) => /^failure\.(?!other)(.+)/.exec(key)?.[1] ?? [])],
       ["code", Object.keys(failures)],
     ] as const;
-    for (const [family, codes] of families)
-      for (const code of codes) assert.ok(catalogue[`${family}.${code}`], `${family}.${code}`);
+    for (const [family, known] of parts)
+      for (const code of known) assert.ok(codeText(family, code), `${family}.${code}`);
     for (const kind of valuesOf("export.made", "kind")) assert.notEqual(exportWord(kind), kind);
   });
 
   test(`every reason of a connection that did not come about is words on the live page (${spoken})`, () => {
     language.value = spoken;
-    for (const code of valuesOf("connection.closed", "reason"))
-      assert.equal(closeWord(code), catalogue[`close.${code}`]);
-    for (const code of Object.keys(failures)) assert.equal(closeWord(code), `${catalogue[`code.${code}`]}, ${code}`);
+    for (const code of valuesOf("connection.closed", "reason")) assert.equal(closeWord(code), codeText("close", code));
+    for (const code of Object.keys(failures)) assert.equal(closeWord(code), `${codeText("code", code)}, ${code}`);
     assert.equal(closeWord("later_invented"), "later_invented");
     assert.equal(codeWord("LATER-INVENTED"), "LATER-INVENTED");
   });

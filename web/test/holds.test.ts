@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { HoldSummary } from "../src/api/generated.ts";
 import { roleOf } from "../src/api/session.ts";
 import type { StoredEvent } from "../src/api/types.ts";
-import { holdReasons, mayPlace, mayRelease, releaseReasons, stepsOf } from "../src/consultation/holds.tsx";
+import { holdReasons, holdTitle, mayPlace, mayRelease, releaseReasons, stepsOf } from "../src/consultation/holds.tsx";
 import { lanesOf } from "../src/consultation/lanes.ts";
 import { spanWord } from "../src/consultation/words.ts";
 import { unaware } from "../src/library/filterbar.tsx";
@@ -67,6 +67,12 @@ test("who requested a release is not asked to approve it, and a request that is 
   assert.deepEqual(stepsOf(hold({ release: release(false) }), soon), ["approve", "decline"]);
   assert.deepEqual(stepsOf(hold({ release: release(false) }), Date.parse("2026-03-08T09:00:00Z")), ["release"]);
   assert.deepEqual(stepsOf(hold({ release: release(false), released: { at, role: "compliance" } }), soon), []);
+});
+
+test("the heading says how many holds are in force, and of released ones that they are", () => {
+  assert.equal(holdTitle(2, 3), "Holds (2)");
+  assert.equal(holdTitle(0, 1), "Holds (none in force, 1 released)");
+  assert.equal(holdTitle(0, 0), "Holds");
 });
 
 test("the mark says that a release is requested as long as the request counts", () => {

@@ -103,8 +103,8 @@ export function Holds({ detail, token }: { detail: Detail; token: () => string }
         open.value = event.currentTarget.open;
       }}
     >
-      <summary ref={summary as RefObject<HTMLElement>}>{t("hold.title", { n: inForce })}</summary>
-      <p class="hint">{list.length > 0 ? t("hold.text") : t("hold.none")}</p>
+      <summary ref={summary as RefObject<HTMLElement>}>{holdTitle(inForce, list.length)}</summary>
+      <p class="hint">{t(inForce > 0 ? "hold.text" : list.length > 0 ? "hold.text.over" : "hold.none")}</p>
       {list.length > 0 && (
         <ul>
           {list.map((hold) => (
@@ -157,6 +157,12 @@ export function Holds({ detail, token }: { detail: Detail; token: () => string }
       )}
     </details>
   );
+}
+
+/** How many are in force, and of holds that are all over, that they are. */
+export function holdTitle(inForce: number, all: number): string {
+  if (inForce > 0) return t("hold.title", { n: inForce });
+  return all > 0 ? t("hold.title.over", { n: all }) : t("hold.title.none");
 }
 
 function carryOut(id: string, question: Question, reason: string, reference: string, options: { token: string }) {

@@ -1,6 +1,7 @@
 // Each event as one plain sentence. Names come from outside: the log has none.
 
 import type { Participant, StoredEvent } from "../api/types.ts";
+import { codeText } from "../text/codes.ts";
 import { language, t, tMaybe, type Values } from "../text/text.ts";
 import { lasting, size } from "../text/time.ts";
 import { closeWord, codeWord, exportWord, holdReason } from "./words.ts";
@@ -64,11 +65,12 @@ export class Sentences {
       n: number(data.version) || number(data.segments) || number(data.count),
       missing: Array.isArray(data.missing) ? data.missing.length : 0,
       node: text(data.node),
-      reason: type === "connection.closed" ? closeWord(text(data.reason)) : word("ignored", text(data.reason)),
+      reason: type === "connection.closed" ? closeWord(text(data.reason)) : ofCode("ignored", text(data.reason)),
       why: type.startsWith("hold.") ? holdReason(type === "hold.placed", text(data.reason)) : "",
-      state: word("ice", text(data.state)),
+      state: ofCode("ice", text(data.state)),
       cause: word("cause", text(data.cause)),
-      code: type === "archive.failed" ? word("failed", text(data.code)) : codeWord(text(data.code) || text(data.phase)),
+      code:
+        type === "archive.failed" ? ofCode("failed", text(data.code)) : codeWord(text(data.code) || text(data.phase)),
       kind: exportWord(text(data.kind)),
       browser: browserOf(data.browser) || text(data.via),
       remote: pathOf(data.remote),
@@ -113,5 +115,6 @@ function pathOf(value: unknown): string {
 
 // A code that this page does not know stands there as it is.
 const word = (family: string, code: string): string => tMaybe(`${family}.${code}`) ?? code;
+const ofCode = (family: "ignored" | "ice" | "failed", code: string): string => codeText(family, code) ?? code;
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const number = (value: unknown): number => (typeof value === "number" ? value : 0);

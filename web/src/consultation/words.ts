@@ -1,5 +1,6 @@
 // Words for lanes and what is on them.
 
+import { codeText } from "../text/codes.ts";
 import { t, tMaybe } from "../text/text.ts";
 import type { Lane, LaneKind } from "./lanes.ts";
 import type { Span } from "./spans.ts";
@@ -23,13 +24,13 @@ export function holdReason(placed: boolean, code: string): string {
 
 /** What a failure's code says, and the code itself, by which it is found in docs/failures.md. */
 export function codeWord(code: string): string {
-  const word = tMaybe(`code.${code}`);
+  const word = codeText("code", code);
   return word ? `${word}, ${code}` : code;
 }
 
 /** Why a connection was closed, or never came about. */
 export function closeWord(code: string): string {
-  return tMaybe(`close.${code}`) ?? codeWord(code);
+  return codeText("close", code) ?? codeWord(code);
 }
 
 /** What was taken out: "events.csv" → "Events as CSV". */
@@ -50,7 +51,7 @@ function detailWord(kind: LaneKind, detail: string | undefined): string {
       .map((code) => holdReason(true, code))
       .join(", ");
   if (kind === "network") return codeWord(detail);
-  if (kind === "stitcher") return tMaybe(`failed.${detail}`) ?? detail;
+  if (kind === "stitcher") return codeText("failed", detail) ?? detail;
   if (kind === "recording") return tMaybe(`pause.reason.${detail}`) ?? detail;
   return detail;
 }

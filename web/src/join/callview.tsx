@@ -1,7 +1,7 @@
 // The call: everybody's tiles, the own small picture, what is true of the recording, and the switches.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { canShareScreen, codesOf } from "../call/devices.ts";
 import { recordingOf, soundsOf, tilesOf } from "../call/view.ts";
 import { keepAwake } from "../call/wakelock.ts";
@@ -10,6 +10,7 @@ import { enumerate, failureText, t } from "../text/text.ts";
 import { clock, isoDuration } from "../text/time.ts";
 import { Icon } from "../ui/icons.tsx";
 import { Picture, Sound, soundBlocked, unblockSound } from "../ui/media.tsx";
+import { Ask, useQuestion } from "../ui/question.tsx";
 import { Toggle } from "../ui/toggle.tsx";
 import { OwnSwitches } from "./check.tsx";
 import { ConsentNews, type ConsentProps, ConsentSwitch } from "./consent.tsx";
@@ -142,7 +143,6 @@ function SelfView({ visit, welcome, state }: { visit: Visit; welcome: Welcome; s
 function Controls({ visit, welcome, state }: ConsentProps) {
   const { call, media } = visit;
   const sharing = media.tracks.screen.value !== undefined;
-  const dialog = useRef<HTMLDialogElement>(null);
   return (
     <footer class="controls">
       {sends(welcome.role) && <OwnSwitches media={media} />}
@@ -161,46 +161,42 @@ function Controls({ visit, welcome, state }: ConsentProps) {
         <Icon name="leave" />
         <span>{t("call.leave")}</span>
       </button>
-      {welcome.host && (
-        <>
-          <button type="button" class="toggle danger" onClick={() => dialog.current?.showModal()}>
-            <Icon name="end" />
-            <span>{t("call.end")}</span>
-          </button>
-          <EndDialog visit={visit} dialog={dialog} />
-        </>
-      )}
+      {welcome.host && <EndSwitch visit={visit} />}
     </footer>
   );
 }
 
-function EndDialog({ visit, dialog }: { visit: Visit; dialog: { current: HTMLDialogElement | null } }) {
-  const failed = useSignal(false);
-  const end = async () => {
-    failed.value = false;
-    try {
-      await visit.call.end();
-    } catch {
-      failed.value = true;
-    }
-  };
+function EndSwitch({ visit }: { visit: Visit }) {
+  const question = useQuestion();
   return (
-    <dialog ref={dialog} aria-labelledby="end-title" aria-describedby="end-text" class="card">
-      <h2 id="end-title">{t("call.end.title")}</h2>
-      <p id="end-text">{t("call.end.text")}</p>
-      {failed.value && (
-        <p class="problem" role="alert">
-          {t("call.end.failed")}
-        </p>
-      )}
-      <div class="actions">
-        <button type="button" class="danger" onClick={() => void end()}>
-          {t("call.end.confirm")}
-        </button>
-        <button type="button" onClick={() => dialog.current?.close()}>
-          {t("call.end.cancel")}
-        </button>
-      </div>
-    </dialog>
+    <>
+      <button type="button" class="toggle danger" onClick={() => question.ask()}>
+        <Icon name="end" />
+        <span>{t("call.end")}</span>
+      </button>
+      <Ask
+        question={question}
+        name="end"
+        title={t("call.end.title")}
+        failure={t("call.end.failed")}
+        actions={
+          <>
+            <button
+              type="button"
+              class="danger"
+              aria-disabled={question.busy.value}
+              onClick={() => void question.act(() => visit.call.end())}
+            >
+              {t("call.end.confirm")}
+            </button>
+            <button type="button" onClick={() => question.close()}>
+              {t("call.end.cancel")}
+            </button>
+          </>
+        }
+      >
+        <p>{t("call.end.text")}</p>
+      </Ask>
+    </>
   );
 }

@@ -2,11 +2,12 @@
 // told of the answers of others.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { Consent, State, Welcome } from "../signaling/messages.ts";
 import { notice } from "../text/notice.ts";
 import { enumerate, language, t, tCount } from "../text/text.ts";
 import { Icon } from "../ui/icons.tsx";
+import { Ask, useQuestion } from "../ui/question.tsx";
 import { sends, type Visit } from "./visit.ts";
 
 /** How long news of somebody's answer stays on the screen, in milliseconds. */
@@ -20,41 +21,42 @@ export interface ConsentProps {
 
 /** The switch for one's own recording: one question to stop it, the whole notice to begin it. */
 export function ConsentSwitch({ visit, welcome, state }: ConsentProps) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const failed = useSignal(false);
-  const busy = useSignal(false);
   const given = state.participants.find(({ id }) => id === welcome.participant)?.consent === "given";
-  // Before anything is painted: under a finger on its way a question must not turn into its opposite.
-  useLayoutEffect(() => dialog.current?.close(), [given]);
+  const question = useQuestion(given);
   if (!sends(welcome.role) || welcome.policy === "forbidden") return null;
-  const change = async (answer: "given" | "withdrawn") => {
-    if (busy.value) return;
-    busy.value = true;
-    failed.value = false;
-    try {
-      await visit.changeAnswer(answer);
-      dialog.current?.close();
-    } catch {
-      failed.value = true;
-    }
-    busy.value = false;
-  };
   return (
     <>
       <button
         type="button"
         class={`toggle${given ? "" : " marked"}`}
         data-testid="consent"
-        onClick={() => {
-          failed.value = false;
-          dialog.current?.showModal();
-        }}
+        onClick={() => question.ask()}
       >
         <Icon name="record" off={given} />
         <span>{t(given ? "consent.stop" : "consent.start")}</span>
       </button>
-      <dialog ref={dialog} aria-labelledby="consent-title" class="card">
-        <h2 id="consent-title">{t(given ? "consent.stop.title" : "notice.title")}</h2>
+      <Ask
+        question={question}
+        name="consent"
+        title={t(given ? "consent.stop.title" : "notice.title")}
+        failure={t("notice.failed")}
+        answers="equal"
+        actions={
+          <>
+            <button
+              type="button"
+              class="choice"
+              aria-disabled={question.busy.value}
+              onClick={() => void question.act(() => visit.changeAnswer(given ? "withdrawn" : "given"))}
+            >
+              {t(given ? "consent.stop.confirm" : "notice.agree")}
+            </button>
+            <button type="button" class="choice" onClick={() => question.close()}>
+              {t(given ? "consent.stop.cancel" : "consent.start.cancel")}
+            </button>
+          </>
+        }
+      >
         {given ? (
           <>
             <p>{t("consent.stop.text")}</p>
@@ -67,25 +69,7 @@ export function ConsentSwitch({ visit, welcome, state }: ConsentProps) {
             ))}
           </div>
         )}
-        {failed.value && (
-          <p class="problem" role="alert">
-            {t("notice.failed")}
-          </p>
-        )}
-        <div class="actions equal">
-          <button
-            type="button"
-            class="choice"
-            aria-disabled={busy.value}
-            onClick={() => void change(given ? "withdrawn" : "given")}
-          >
-            {t(given ? "consent.stop.confirm" : "notice.agree")}
-          </button>
-          <button type="button" class="choice" onClick={() => dialog.current?.close()}>
-            {t(given ? "consent.stop.cancel" : "consent.start.cancel")}
-          </button>
-        </div>
-      </dialog>
+      </Ask>
     </>
   );
 }

@@ -1,12 +1,13 @@
 // Pausing the recording: the host's switch, and what everybody is told.
 
 import { useSignal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { PauseReason } from "../api/rest.ts";
 import { type RecordingKind, recordingOf } from "../call/view.ts";
 import type { State } from "../signaling/messages.ts";
 import { type Key, t } from "../text/text.ts";
 import { Icon } from "../ui/icons.tsx";
+import { Ask, useQuestion } from "../ui/question.tsx";
 import type { Visit } from "./visit.ts";
 
 /** How long "the recording goes on" stays on the screen, in milliseconds. */
@@ -52,67 +53,55 @@ const reasons: PauseReason[] = ["examination", "private", "other"];
 
 /** The host's switch. To pause takes a reason, which goes into the log and is shown to nobody in the call. */
 export function PauseSwitch({ visit, state }: { visit: Visit; state: State }) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  const failed = useSignal(false);
-  const busy = useSignal(false);
   const paused = state.recording === "paused";
-  const possible = paused || state.recording === "on";
-  // Before anything is painted: under a finger on its way a question must not turn into its opposite.
-  useLayoutEffect(() => dialog.current?.close(), [paused]);
-  const control = async (what: "pause" | "resume", reason: PauseReason) => {
-    if (busy.value) return;
-    busy.value = true;
-    failed.value = false;
-    try {
-      await visit.controlRecording(what, reason);
-      dialog.current?.close();
-    } catch {
-      failed.value = true;
-      if (dialog.current && !dialog.current.open) dialog.current.showModal();
-    }
-    busy.value = false;
-  };
-  if (!possible) return null;
+  const question = useQuestion(paused);
+  if (!paused && state.recording !== "on") return null;
+  const pause = (reason: PauseReason) => void question.act(() => visit.controlRecording("pause", reason));
+  const resume = () => void question.act(() => visit.controlRecording("resume", "other"));
   return (
     <>
       <button
         type="button"
         class={`toggle${paused ? " marked" : ""}`}
         data-testid="pause"
-        onClick={() => {
-          failed.value = false;
-          if (paused) void control("resume", "other");
-          else dialog.current?.showModal();
-        }}
+        onClick={() => (paused ? resume() : question.ask())}
       >
         <Icon name={paused ? "record" : "pause"} />
         <span>{t(paused ? "pause.resume" : "pause.pause")}</span>
       </button>
-      <dialog ref={dialog} aria-labelledby="pause-title" aria-describedby="pause-text" class="card">
-        <h2 id="pause-title">{t(paused ? "pause.resume" : "pause.title")}</h2>
-        {!paused && <p id="pause-text">{t("pause.text")}</p>}
-        {failed.value && (
-          <p class="problem" role="alert">
-            {t("pause.failed")}
-          </p>
-        )}
-        <div class="actions column">
-          {paused ? (
-            <button type="button" class="primary" onClick={() => void control("resume", "other")}>
-              {t("pause.resume")}
-            </button>
-          ) : (
-            reasons.map((reason) => (
-              <button key={reason} type="button" class="primary" onClick={() => void control("pause", reason)}>
-                {t(`pause.reason.${reason}` as Key)}
+      <Ask
+        question={question}
+        name="pause"
+        title={t(paused ? "pause.resume" : "pause.title")}
+        failure={t("pause.failed")}
+        answers="column"
+        actions={
+          <>
+            {paused ? (
+              <button type="button" class="primary" aria-disabled={question.busy.value} onClick={resume}>
+                {t("pause.resume")}
               </button>
-            ))
-          )}
-          <button type="button" onClick={() => dialog.current?.close()}>
-            {t("pause.cancel")}
-          </button>
-        </div>
-      </dialog>
+            ) : (
+              reasons.map((reason) => (
+                <button
+                  key={reason}
+                  type="button"
+                  class="primary"
+                  aria-disabled={question.busy.value}
+                  onClick={() => pause(reason)}
+                >
+                  {t(`pause.reason.${reason}` as Key)}
+                </button>
+              ))
+            )}
+            <button type="button" onClick={() => question.close()}>
+              {t(paused ? "pause.stay" : "pause.cancel")}
+            </button>
+          </>
+        }
+      >
+        {!paused && <p>{t("pause.text")}</p>}
+      </Ask>
     </>
   );
 }

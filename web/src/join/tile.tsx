@@ -10,7 +10,12 @@ export function TileView({ tile }: { tile: Tile }) {
   const { participant } = tile;
   const name = tile.kind === "screen" ? t("call.tile.screen", { name: participant.name }) : participant.name;
   return (
-    <figure class={`tile ${tile.kind}`} data-testid="tile" data-participant={participant.id} data-kind={tile.kind}>
+    <figure
+      class={`tile ${tile.kind}${tile.video ? "" : " bare"}`}
+      data-testid="tile"
+      data-participant={participant.id}
+      data-kind={tile.kind}
+    >
       {tile.video ? (
         <Picture
           key={tile.video.trackId}
