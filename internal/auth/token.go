@@ -176,8 +176,12 @@ func (a *Authority) Verify(token string) (Claims, error) {
 		return Claims{}, fmt.Errorf("%w: it has %d bytes", ErrInvalid, len(token))
 	}
 	var peek wire
-	if _, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, &peek); err != nil {
+	unverified, _, err := jwt.NewParser(jwt.WithStrictDecoding()).ParseUnverified(token, &peek)
+	if err != nil {
 		return Claims{}, fmt.Errorf("%w: it cannot be read", ErrInvalid)
+	}
+	if _, ok := unverified.Header["crit"]; ok { // RFC 7515 §4.1.11: we understand no extension
+		return Claims{}, fmt.Errorf("%w: its header demands what is not known here", ErrInvalid)
 	}
 	parser, key, err := a.rulesFor(peek.Issuer)
 	if err != nil {

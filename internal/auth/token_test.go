@@ -184,6 +184,18 @@ func TestForeignTokens(t *testing.T) {
 	})
 }
 
+// demanding is a token of ours, rightly signed, whose header names an extension that must be understood (RFC 7515 §4.1.11).
+func demanding(t *testing.T) string {
+	t.Helper()
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, own(nil))
+	token.Header["crit"], token.Header["once"] = []string{"once"}, true
+	signed, err := token.SignedString(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
 func TestBadTokens(t *testing.T) {
 	k := newKeys(t)
 	a := newAuthority(t, k, today)
@@ -248,6 +260,7 @@ func TestBadTokens(t *testing.T) {
 		{"an unknown key id", sign(t, jwt.SigningMethodEdDSA, k.ed, "old", payload(nil)), ErrInvalid},
 		{"no key id where there are two keys", sign(t, jwt.SigningMethodEdDSA, k.ed, "", payload(nil)), ErrInvalid},
 		{"a key in the header", embeddedKey(t, k), ErrInvalid},
+		{"a header that demands an extension", demanding(t), ErrInvalid},
 		{"an unknown issuer", ed(map[string]any{"iss": "https://other.example"}), ErrInvalid},
 		{"no issuer", ed(map[string]any{"iss": nil}), ErrInvalid},
 		{"another audience", hs(map[string]any{"aud": "pharmacy"}), ErrInvalid},
