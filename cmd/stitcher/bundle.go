@@ -17,7 +17,7 @@ import (
 	"consilium/internal/events"
 )
 
-// A bundle is a folder, or a tar file of one, plain or gzipped:
+// A bundle is a folder, or a tar file of one, plain or gzipped, with or without the folder's own name:
 //
 //	events.ndjson                        the stored events, byte for byte, as GET …/events gives them
 //	c/<consultation>/segments/…          segments under their keys in the blob store
@@ -49,10 +49,22 @@ func openBundle(path, dir string) (string, error) {
 		return "", err
 	}
 	defer root.Close()
-	if err := unpack(tar.NewReader(in), root); err != nil {
+	switch err := unpack(tar.NewReader(in), root); {
+	case errors.Is(err, tar.ErrHeader):
+		return "", fmt.Errorf("open bundle: %s is neither a folder nor a tar file, plain or gzipped", path)
+	case err != nil:
 		return "", fmt.Errorf("unpack bundle: %w", err)
 	}
-	return dir, nil
+	return innermost(dir)
+}
+
+// innermost leaves out the name of the packed folder, in which all of a tar file may lie.
+func innermost(dir string) (string, error) {
+	in, err := os.ReadDir(dir)
+	if err != nil || len(in) != 1 || !in[0].IsDir() {
+		return dir, err
+	}
+	return filepath.Join(dir, in[0].Name()), nil
 }
 
 // unpack writes the plain files of an archive below root and leaves out everything else.
@@ -86,6 +98,9 @@ func unpack(in *tar.Reader, root *os.Root) error {
 // readBundle reads the events of a bundle and checks that they are one chain.
 func readBundle(dir string) ([]events.Stored, error) {
 	f, err := os.Open(filepath.Join(dir, bundleEvents))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the bundle has no %s", bundleEvents)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -181,6 +181,39 @@ func TestBundlesThatAreNone(t *testing.T) {
 	}
 }
 
+// A folder is packed with its name or without; what is no bundle is said to be none.
+func TestHowABundleIsPacked(t *testing.T) {
+	dir, _ := bundle(t)
+	named := t.TempDir()
+	if err := os.CopyFS(filepath.Join(named, "bundle"), os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	none := filepath.Join(t.TempDir(), "none.zip")
+	if err := os.WriteFile(none, []byte("PK\x03\x04"+strings.Repeat("x", 2000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ name, path, want string }{
+		{"a folder", dir, ""},
+		{"a tar file of what is in it", packed(t, dir, false), ""},
+		{"a gzipped tar file of what is in it", packed(t, dir, true), ""},
+		{"a tar file of the folder", packed(t, named, false), ""},
+		{"a gzipped tar file of the folder", packed(t, named, true), ""},
+		{"a zip file", none, "neither a folder nor a tar file"},
+		{"an empty folder", t.TempDir(), "no events.ndjson"},
+		{"an empty tar file", packed(t, t.TempDir(), false), "no events.ndjson"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			folder, err := openBundle(test.path, t.TempDir())
+			if err == nil {
+				_, err = readBundle(folder)
+			}
+			if err == nil != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
 // Whoever stands by learns at once what they would learn after an hour, or never.
 func TestWhatCannotBeDoneByHandIsSaidAtOnce(t *testing.T) {
 	dir, _ := bundle(t)
