@@ -32,6 +32,8 @@ type ChunkJob struct {
 	// Consultation and Version are of the archive that asked for it; others may be glad of it too.
 	Consultation string `json:"consultation"`
 	Version      int    `json:"version"`
+	// Tool says what it has to be made with, in up to 64 hex digits: only workers that have that make it.
+	Tool string `json:"tool"`
 }
 
 func (j ChunkJob) subject() string {
@@ -45,11 +47,55 @@ func (j ChunkJob) check() error {
 	if j.Priority < Awaited || j.Priority > Live {
 		return fmt.Errorf("there is no priority %d", j.Priority)
 	}
+	if err := checkTool(j.Tool); err != nil {
+		return err
+	}
 	return check(j.Consultation, j.Version)
 }
 
-// chunkConsumer is the name of what all stitchers share for a priority.
-func chunkConsumer(p Priority) string { return "chunks-" + strconv.Itoa(int(p)) }
+// checkTool refuses what must not become part of a name.
+func checkTool(tool string) error {
+	if _, err := hex.DecodeString(tool); err != nil || len(tool) > 64 {
+		return fmt.Errorf("tool %q cannot be", tool)
+	}
+	return nil
+}
+
+// chunkConsumer is the name of what all stitchers with a tool share for a priority. The server gives every consumer every
+// job, so those of other tools are passed over here and given to others by theirs: nobody keeps a job from whom it is for.
+func chunkConsumer(p Priority, tool string) string {
+	return "chunks-" + strconv.Itoa(int(p)) + "-" + tool
+}
+
+// consumerKept is for how long a consumer stays that nobody asks, longer than any job: tools go, when others are installed.
+const consumerKept = 8 * 24 * time.Hour
+
+// chunkConsumerOf finds or makes a consumer. It is for jobs from now on: those before it were for others.
+func (q *Queue) chunkConsumerOf(ctx context.Context, p Priority, tool string) (jetstream.Consumer, error) {
+	name := chunkConsumer(p, tool)
+	c, err := q.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
+		Durable: name, AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.times.chunkAckWait, MaxDeliver: -1,
+		DeliverPolicy: jetstream.DeliverNewPolicy, InactiveThreshold: consumerKept,
+		FilterSubject: "job.chunk." + strconv.Itoa(int(p)) + ".*",
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare consumer %s: %w", name, err)
+	}
+	return c, nil
+}
+
+// prepareFor sees to it that the workers with the tool of a job, which may be yet to come, are given it.
+func (q *Queue) prepareFor(ctx context.Context, j ChunkJob) error {
+	name := chunkConsumer(j.Priority, j.Tool)
+	if _, ok := q.prepared.Load(name); ok {
+		return nil
+	}
+	if _, err := q.chunkConsumerOf(ctx, j.Priority, j.Tool); err != nil {
+		return err
+	}
+	q.prepared.Store(name, true)
+	return nil
+}
 
 // wanted wakes workers that have nothing to do, newsOf is about one piece. Neither looks like the progress of an archive.
 const (
@@ -66,6 +112,9 @@ func (q *Queue) PublishChunk(ctx context.Context, j ChunkJob) error {
 	body, err := json.Marshal(j)
 	if err != nil {
 		return fmt.Errorf("publish chunk: %w", err)
+	}
+	if err := q.prepareFor(ctx, j); err != nil {
+		return fmt.Errorf("publish %s: %w", j.subject(), err)
 	}
 	_, err = q.js.Publish(ctx, j.subject(), body, jetstream.WithExpectLastSequencePerSubject(0))
 	if queued(err) {
@@ -98,7 +147,7 @@ func (q *Queue) answered(ctx context.Context, j ChunkJob) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("look for %s: %w", j.subject(), err)
 	}
-	c, err := s.Consumer(ctx, chunkConsumer(j.Priority))
+	c, err := s.Consumer(ctx, chunkConsumer(j.Priority, j.Tool))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return 0, nil // no worker has ever been there
 	}
@@ -113,6 +162,9 @@ func (q *Queue) answered(ctx context.Context, j ChunkJob) (uint64, error) {
 
 // ChunkWork is what WorkChunks does with a chunk.
 type ChunkWork struct {
+	// Tool says what this worker makes chunks with, as ChunkJob has it: it is given those that are to be made with that. It is
+	// asked again and again, and may change; while it gives an error no chunk is taken. nil: the empty one.
+	Tool func(ctx context.Context) (string, error)
 	// Ready waits until there is a processor for one more chunk, so that none is taken that would have to wait here while
 	// another worker is free. Done gives it back.
 	Ready func(ctx context.Context) (done func(), err error)
@@ -122,6 +174,18 @@ type ChunkWork struct {
 	// Spare says whether a chunk of a call that is going on may be taken now. It is asked only when nothing more urgent
 	// waits, and done is told, when the chunk is answered for or none was there, whether there was one. nil: always.
 	Spare func() (done func(made bool), ok bool)
+}
+
+// tool is the tool of the worker, checked.
+func (w ChunkWork) tool(ctx context.Context) (string, error) {
+	if w.Tool == nil {
+		return "", nil
+	}
+	tool, err := w.Tool(ctx)
+	if err == nil {
+		err = checkTool(tool)
+	}
+	return tool, err
 }
 
 // idle is how often a worker asks for chunks that nobody has told it of: those whose worker died, or failed.
@@ -149,38 +213,48 @@ func (q *Queue) WorkChunks(ctx context.Context, work ChunkWork) error {
 	return nil
 }
 
-// workChunks takes chunks until something is wrong with the queue, or ctx ends.
+// workChunks takes chunks until something is wrong with the queue, the worker's tool is another one, or ctx ends.
 func (q *Queue) workChunks(ctx context.Context, work ChunkWork, wake <-chan struct{}) error {
+	tool, err := work.tool(ctx)
+	if err != nil {
+		q.logger.Debug("no chunk is taken: nothing is known to make it with", "error", err)
+		rest(ctx, wake)
+		return nil
+	}
 	var consumers []jetstream.Consumer
 	for _, p := range priorities {
-		c, err := q.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
-			Durable: chunkConsumer(p), AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.times.chunkAckWait, MaxDeliver: -1,
-			FilterSubject: "job.chunk." + strconv.Itoa(int(p)) + ".*",
-		})
+		c, err := q.chunkConsumerOf(ctx, p, tool)
 		if err != nil {
-			return fmt.Errorf("prepare consumer %s: %w", chunkConsumer(p), err)
+			return err
 		}
 		consumers = append(consumers, c)
 	}
 	for ctx.Err() == nil {
-		took, err := q.takeChunk(ctx, consumers, work)
+		if now, err := work.tool(ctx); err != nil || now != tool {
+			return nil // the next round knows more
+		}
+		took, err := q.takeChunk(ctx, consumers, tool, work)
 		if err != nil {
 			return err
 		}
-		if took {
-			continue
-		}
-		select {
-		case <-ctx.Done():
-		case <-wake:
-		case <-time.After(idle):
+		if !took {
+			rest(ctx, wake)
 		}
 	}
 	return nil
 }
 
+// rest waits until there may be a chunk to take.
+func rest(ctx context.Context, wake <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-time.After(idle):
+	}
+}
+
 // takeChunk does the most urgent chunk that waits, if there is one.
-func (q *Queue) takeChunk(ctx context.Context, consumers []jetstream.Consumer, work ChunkWork) (bool, error) {
+func (q *Queue) takeChunk(ctx context.Context, consumers []jetstream.Consumer, tool string, work ChunkWork) (bool, error) {
 	done, err := work.Ready(ctx)
 	if err != nil {
 		return false, nil //nolint:nilerr // ctx has ended
@@ -188,9 +262,9 @@ func (q *Queue) takeChunk(ctx context.Context, consumers []jetstream.Consumer, w
 	defer done()
 	for i, c := range consumers {
 		if priorities[i] == Live && work.Spare != nil {
-			return q.takeLive(ctx, c, work)
+			return q.takeLive(ctx, c, tool, work)
 		}
-		if took, err := q.takeFrom(ctx, c, work); took || err != nil {
+		if took, err := q.takeFrom(ctx, c, tool, work); took || err != nil {
 			return took, err
 		}
 	}
@@ -198,49 +272,73 @@ func (q *Queue) takeChunk(ctx context.Context, consumers []jetstream.Consumer, w
 }
 
 // takeLive does a chunk of a call that is going on, where that may be.
-func (q *Queue) takeLive(ctx context.Context, c jetstream.Consumer, work ChunkWork) (took bool, err error) {
+func (q *Queue) takeLive(ctx context.Context, c jetstream.Consumer, tool string, work ChunkWork) (took bool, err error) {
 	done, ok := work.Spare()
 	if !ok {
 		return false, nil
 	}
 	defer func() { done(took) }()
-	return q.takeFrom(ctx, c, work)
+	return q.takeFrom(ctx, c, tool, work)
 }
 
-// takeFrom does the next chunk of one priority, if there is one.
-func (q *Queue) takeFrom(ctx context.Context, c jetstream.Consumer, work ChunkWork) (bool, error) {
-	batch, err := c.FetchNoWait(1)
-	if err != nil {
-		return false, fmt.Errorf("ask for a chunk: %w", err)
-	}
-	for m := range batch.Messages() {
-		q.handleChunk(ctx, m, work)
-		return true, nil
-	}
-	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
-		return false, fmt.Errorf("ask for a chunk: %w", err)
+// takeFrom does the next chunk of one priority that is for a tool, if there is one.
+func (q *Queue) takeFrom(ctx context.Context, c jetstream.Consumer, tool string, work ChunkWork) (bool, error) {
+	for ctx.Err() == nil {
+		m, err := nextChunk(c)
+		if err != nil || m == nil {
+			return false, err
+		}
+		if j, ok := q.readChunk(m, tool); ok {
+			q.handleChunk(ctx, m, j, work)
+			return true, nil
+		}
 	}
 	return false, nil
 }
 
-// handleChunk does one chunk and answers for it.
-func (q *Queue) handleChunk(ctx context.Context, m jetstream.Msg, work ChunkWork) {
+// nextChunk gives the next message that waits; nil when none does.
+func nextChunk(c jetstream.Consumer) (jetstream.Msg, error) {
+	batch, err := c.FetchNoWait(1)
+	if err != nil {
+		return nil, fmt.Errorf("ask for a chunk: %w", err)
+	}
+	for m := range batch.Messages() {
+		return m, nil
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) {
+		return nil, fmt.Errorf("ask for a chunk: %w", err)
+	}
+	return nil, nil
+}
+
+// readChunk reads a job. It answers for one that is for another tool, or for nobody.
+func (q *Queue) readChunk(m jetstream.Msg, tool string) (ChunkJob, bool) {
 	var j ChunkJob
 	err := json.Unmarshal(m.Data(), &j)
 	if err == nil {
 		err = j.check()
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		q.logger.Error("a chunk is dropped: it cannot be read", "subject", m.Subject(), "error", err)
 		q.tell(m.Term())
-		return
+		return j, false
+	case j.Tool != tool:
+		q.logger.Debug("a chunk is left to others: it is to be made with another tool", "key", j.Key, "tool", j.Tool)
+		q.tell(m.Ack())
+		return j, false
 	}
+	return j, true
+}
+
+// handleChunk does one chunk and answers for it.
+func (q *Queue) handleChunk(ctx context.Context, m jetstream.Msg, j ChunkJob, work ChunkWork) {
 	silence := q.beat(m, q.times.chunkHeartbeat)
 	try := 1
 	if meta, err := m.Metadata(); err == nil {
 		try = int(meta.NumDelivered)
 	}
-	err = work.Do(ctx, j, try)
+	err := work.Do(ctx, j, try)
 	silence()
 	q.answer(ctx, m, err, "chunk", j.Key)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,6 +145,63 @@ func TestNoWorkerIsIdleWhileAChunkWaits(t *testing.T) {
 	}
 }
 
+// Chunks are made by those who have the tool for it, whoever asks first: others neither make them nor keep them from those
+// who may, and what they pass over counts as no try. Who has the tool may come later.
+func TestAChunkIsLeftToThoseWhoHaveItsTool(t *testing.T) {
+	_, dir := server(t)
+	queues := stitchers(t, dir, 2)
+	of := func(tool, end string, p jobs.Priority) jobs.ChunkJob {
+		j := chunkNamed(end, p)
+		j.Tool = tool
+		return j
+	}
+	type done struct {
+		Worker, Key string
+		Try         int
+	}
+	made := make(chan done, 10)
+	start := func(q *jobs.Queue, tool func() string) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { // ends with ctx
+			ended <- q.WorkChunks(ctx, jobs.ChunkWork{
+				Ready: func(context.Context) (func(), error) { return func() {}, nil },
+				Tool:  func(context.Context) (string, error) { return tool(), nil },
+				Do: func(_ context.Context, j jobs.ChunkJob, try int) error {
+					made <- done{tool(), j.Key[62:], try}
+					return nil
+				},
+			})
+		}()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	var first atomic.Value
+	first.Store("aa")
+	start(queues[0], func() string { return first.Load().(string) })
+	publishChunks(t, queues[0],
+		of("bb", "b1", jobs.Awaited), of("aa", "a1", jobs.Awaited), of("bb", "b2", jobs.Awaited), of("bb", "b3", jobs.Live), of("aa", "a2", jobs.Nightly))
+	if diff := cmp.Diff([]done{{"aa", "a1", 1}, {"aa", "a2", 1}}, await(t, made, 2)); diff != "" {
+		t.Errorf("with the first tool alone (-want +got):\n%s", diff)
+	}
+	start(queues[1], func() string { return "bb" })
+	if diff := cmp.Diff([]done{{"bb", "b1", 1}, {"bb", "b2", 1}, {"bb", "b3", 1}}, await(t, made, 3)); diff != "" {
+		t.Errorf("with the second tool (-want +got):\n%s", diff)
+	}
+	first.Store("cc") // it was installed just now
+	publishChunks(t, queues[1], of("cc", "c1", jobs.Awaited))
+	if diff := cmp.Diff([]done{{"cc", "c1", 1}}, await(t, made, 1)); diff != "" {
+		t.Errorf("with another one (-want +got):\n%s", diff)
+	}
+	if len(made) > 0 {
+		t.Errorf("%+v was made with a tool that it is not for", <-made)
+	}
+}
+
 // meeting lets go of those who wait in it when so many are there.
 type meeting struct {
 	size int
@@ -255,6 +313,8 @@ func TestWhatIsNoChunkIsNotQueued(t *testing.T) {
 		func(j *jobs.ChunkJob) { j.Priority = 0 },
 		func(j *jobs.ChunkJob) { j.Priority = 9 },
 		func(j *jobs.ChunkJob) { j.Consultation = "x" },
+		func(j *jobs.ChunkJob) { j.Tool = "*" },
+		func(j *jobs.ChunkJob) { j.Tool = strings.Repeat("0", 66) },
 	} {
 		bad := good
 		change(&bad)

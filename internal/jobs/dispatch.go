@@ -19,14 +19,24 @@ func Dispatch(ctx context.Context, log events.Log, q *Queue) error {
 	})
 }
 
+// IsNightly says whether nobody waits for the version of an archive that an event orders: neither the first one, nor ordered by a
+// person, but made again by itself, because a file came late.
+func IsNightly(order events.Stored, version int) bool { return version > 1 && order.Actor == "" }
+
 // note keeps in open what is ordered and not answered.
 func note(open map[ArchiveJob]bool, stored events.Stored) {
 	switch e := stored.Event.(type) {
 	case events.ArchiveRequested:
-		open[ArchiveJob{stored.Subject, e.Version}] = true
+		open[ArchiveJob{stored.Subject, e.Version, IsNightly(stored, e.Version)}] = true
 	case events.ArchiveRendered:
-		delete(open, ArchiveJob{stored.Subject, e.Version})
+		answered(open, stored.Subject, e.Version)
 	case events.ArchiveFailed:
-		delete(open, ArchiveJob{stored.Subject, e.Version})
+		answered(open, stored.Subject, e.Version)
+	}
+}
+
+func answered(open map[ArchiveJob]bool, consultation string, version int) {
+	for _, nightly := range []bool{false, true} {
+		delete(open, ArchiveJob{consultation, version, nightly})
 	}
 }

@@ -1,12 +1,16 @@
 package jobs
 
-import "time"
+import (
+	"time"
+
+	"consilium/internal/events"
+)
 
 // Hurry makes the times of Work those of a test.
 func (q *Queue) Hurry() {
 	q.times = times{
 		ackWait: time.Second, heartbeat: 100 * time.Millisecond, poll: time.Second,
-		firstNak: 20 * time.Millisecond, lastNak: 100 * time.Millisecond,
+		putBack: 20 * time.Millisecond, firstNak: 20 * time.Millisecond, lastNak: 100 * time.Millisecond,
 		chunkAckWait: time.Second, chunkHeartbeat: 100 * time.Millisecond,
 	}
 }
@@ -18,6 +22,9 @@ func (q *Queue) Patient() {
 
 // AskOnce makes a request for a job last longer than any test.
 func (q *Queue) AskOnce() { q.times.poll = time.Hour }
+
+// Note keeps in open what is ordered and not answered.
+func Note(open map[ArchiveJob]bool, stored events.Stored) { note(open, stored) }
 
 // Rest is how long a job rests after it was offered and failed so often.
 func Rest(offered uint64) time.Duration { return usual.rest(offered) }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,6 +33,8 @@ const (
 type ArchiveJob struct {
 	Consultation string `json:"consultation"`
 	Version      int    `json:"version"` // 1, 2, 3 …
+	// Nightly says that nobody waits for it (IsNightly).
+	Nightly bool `json:"nightly,omitempty"`
 }
 
 func (j ArchiveJob) subject() string {
@@ -58,6 +61,8 @@ type Queue struct {
 	values jetstream.KeyValue
 	logger *slog.Logger
 	times  times
+
+	prepared sync.Map // names of consumers that are there
 }
 
 // times are those of Work.
@@ -65,6 +70,7 @@ type times struct {
 	ackWait   time.Duration // how long a worker may be silent before its job goes to another one
 	heartbeat time.Duration // how often a working one speaks
 	poll      time.Duration // how long one request for a job stays open
+	putBack   time.Duration // the pause before a job that was put back (ErrPutBack) is offered again
 	firstNak  time.Duration // the pause before a job that failed is offered again; it doubles
 	lastNak   time.Duration // up to this
 	// A chunk is short, and others wait for it.
@@ -87,7 +93,7 @@ func New(ctx context.Context, nc *nats.Conn, logger *slog.Logger) (*Queue, error
 // usual are the times outside of tests.
 var usual = times{
 	ackWait: 12 * time.Second, heartbeat: 4 * time.Second, poll: 20 * time.Second,
-	firstNak: time.Second, lastNak: time.Minute,
+	putBack: 5 * time.Second, firstNak: time.Second, lastNak: time.Minute,
 	chunkAckWait: 6 * time.Second, chunkHeartbeat: 2 * time.Second,
 }
 

@@ -14,6 +14,9 @@ import (
 // afterTrouble is the pause before a worker asks a queue again that did not answer well.
 const afterTrouble = time.Second
 
+// ErrPutBack says that a job is for later, and that nothing is wrong: others may come first.
+var ErrPutBack = errors.New("the job is put back")
+
 // Work takes jobs one after another and gives each to do, until ctx ends; it returns when do has returned. A job that do
 // returns an error for is offered again later, to any worker; so is one whose worker died or was stopped. do must be
 // safe to run twice, even at the same time: a worker that was cut off from the queue does not know that it lost its job.
@@ -134,6 +137,8 @@ func (q *Queue) answer(ctx context.Context, m jetstream.Msg, err error, key, val
 	case ctx.Err() != nil: // this worker stops: another one may have the job at once
 		q.tell(m.Nak())
 		q.tell(q.nc.FlushTimeout(time.Second))
+	case errors.Is(err, ErrPutBack):
+		q.tell(m.NakWithDelay(q.times.putBack))
 	default:
 		q.logger.Warn("a job failed and is offered again", key, value, "subject", m.Subject(), "error", err)
 		q.tell(m.NakWithDelay(q.pause(m)))

@@ -26,6 +26,8 @@ const (
 	// archivesAtOnce is how many archives a process has in hand. While one waits for its last chunks the next one is
 	// planned, so that no processor waits for a plan.
 	archivesAtOnce = 4
+	// nightlyAtOnce is how many of them may be such that nobody waits for: the others are for those who do.
+	nightlyAtOnce = 2
 	// failuresUntilIsolated is how often a chunk may fail, on any machines.
 	failuresUntilIsolated = 3
 	// offersUntilIsolated is how often a chunk is offered at all: one that kills its workers fails nowhere.
@@ -45,7 +47,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	for range w.cfg.Parallel {
 		group.Go(func() error {
-			return w.deps.Queue.WorkChunks(ctx, jobs.ChunkWork{Ready: w.busy, Do: w.chunkJob, Spare: w.takeSpare})
+			return w.deps.Queue.WorkChunks(ctx, jobs.ChunkWork{Tool: w.mark, Ready: w.busy, Do: w.chunkJob, Spare: w.takeSpare})
 		})
 	}
 	if w.cfg.Early {
@@ -62,6 +64,14 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 func (w *Worker) archiveJob(ctx context.Context, j jobs.ArchiveJob) error {
+	if j.Nightly {
+		select {
+		case w.nightly <- struct{}{}:
+			defer func() { <-w.nightly }()
+		default:
+			return jobs.ErrPutBack
+		}
+	}
 	err := w.Make(ctx, j.Consultation, j.Version)
 	if errors.Is(err, ErrNoRequest) {
 		w.logger.Error("job dropped", "consultation", j.Consultation, "version", j.Version, "error", err)
@@ -280,6 +290,11 @@ func (s *shared) lookForAll(ctx context.Context) error {
 	if cancelled, err := s.w.deps.Queue.Cancelled(ctx, jobs.ArchiveJob{Consultation: s.j.consultation, Version: s.j.request.Version}); err == nil && cancelled {
 		return &failure{CodeCancelled, errors.New("somebody called it off")}
 	}
+	if now, err := s.w.tool(ctx); err != nil {
+		return judge(ctx, err, true)
+	} else if now != s.j.tool {
+		return errOtherTool // another one was installed: nobody may have what the pieces were to be made with
+	}
 	for key := range s.open {
 		if time.Since(s.last[key]) < lookEvery {
 			continue
@@ -341,6 +356,7 @@ func (s *shared) announce(ctx context.Context, key string) error {
 	s.j.logger.Debug("piece queued", "key", key)
 	return s.w.deps.Queue.PublishChunk(ctx, jobs.ChunkJob{
 		Key: key, Priority: s.j.priority, Consultation: s.j.consultation, Version: s.j.request.Version,
+		Tool: s.j.tool.mark(),
 	})
 }
 

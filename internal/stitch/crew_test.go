@@ -168,10 +168,15 @@ func (s *stitcher) kill() {
 // queued asks the stitchers for a version.
 func (w *world) queued(version int) int {
 	w.t.Helper()
-	if err := w.queue.Publish(w.t.Context(), jobs.ArchiveJob{Consultation: w.consultation, Version: version}); err != nil {
+	w.publish(jobs.ArchiveJob{Consultation: w.consultation, Version: version})
+	return version
+}
+
+func (w *world) publish(j jobs.ArchiveJob) {
+	w.t.Helper()
+	if err := w.queue.Publish(w.t.Context(), j); err != nil {
 		w.t.Fatal(err)
 	}
-	return version
 }
 
 // await waits until a version has a result.
@@ -373,6 +378,12 @@ func videoOf(t *testing.T, archive []byte) []byte {
 // runs lets a worker of this process take work until the test ends.
 func (w *world) runs(tool ffmpeg.Config) {
 	w.t.Helper()
+	w.run(w.stitcher(tool))
+}
+
+// stitcher makes a worker of this process that has a connection of its own, with a stitcher's rights.
+func (w *world) stitcher(tool ffmpeg.Config) *Worker {
+	w.t.Helper()
 	log, err := natslog.Connect(w.t.Context(), natslog.Config{DataDir: w.data, Name: "stitcher", Logger: discard()})
 	if err != nil {
 		w.t.Fatal(err)
@@ -382,7 +393,7 @@ func (w *world) runs(tool ffmpeg.Config) {
 	if worker.deps.Queue, err = jobs.New(w.t.Context(), log.Conn(), discard()); err != nil {
 		w.t.Fatal(err)
 	}
-	w.run(worker)
+	return worker
 }
 
 // A chunk that fails wherever it is tried is given up after three tries; the archive has cards there, and the others wait

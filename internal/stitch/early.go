@@ -319,6 +319,7 @@ func (w *Worker) queueEarly(ctx context.Context, j *job, o *order) error {
 	w.metrics.early.WithLabelValues(earlyQueued).Inc()
 	return w.deps.Queue.PublishChunk(ctx, jobs.ChunkJob{
 		Key: o.key, Priority: jobs.Live, Consultation: j.consultation, Version: j.request.Version,
+		Tool: j.tool.mark(),
 	})
 }
 

@@ -45,7 +45,7 @@ type job struct {
 	bySegment  map[string]*segmentFile
 	plan       *render.Plan
 	missing    *missing
-	tool       string // name and version of ffmpeg
+	tool       tool // that its pieces are made with
 	meter      *meter
 	result     result
 

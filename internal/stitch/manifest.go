@@ -122,8 +122,9 @@ func (j *job) manifest() Manifest {
 		SheetSHA256: j.request.Sheet.SHA256, SheetState: j.sheetState,
 		Profile: j.plan.Profile.Name, Layout: j.plan.Layout, DurationMS: j.plan.Duration().Milliseconds(),
 		Segments: []ManifestSegment{}, Missing: j.missing.list(), Timeline: j.timeline, Scenes: manifestScenes(j.plan), Chunks: []Piece{},
-		Tools: map[string]string{"ffmpeg": j.tool, "stitcher": buildVersion(), "go": runtime.Version()},
+		Tools: j.tool.inManifest(),
 	}
+	m.Tools["stitcher"], m.Tools["go"] = buildVersion(), runtime.Version()
 	for _, ev := range j.history {
 		if ev.Seq == j.request.ThroughSeq {
 			m.ThroughHash = ev.Hash()

@@ -192,7 +192,7 @@ func (w *Worker) preview(ctx context.Context, j *job) (Preview, error) {
 // begin finds the tool and builds the timeline: what every job needs first.
 func (w *Worker) begin(ctx context.Context, j *job) error {
 	var err error
-	if j.tool, err = w.deps.FFmpeg.Version(ctx); err != nil {
+	if j.tool, err = w.tool(ctx); err != nil {
 		return judge(ctx, err, true)
 	}
 	if j.timeline, err = timeline.Build(j.history, j.request.ThroughSeq); err != nil {

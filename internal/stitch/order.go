@@ -172,7 +172,7 @@ func (j *job) pictureOrder(over *overlays, number int, c render.Chunk) (*order, 
 	if err := over.stamp(work, c); err != nil {
 		return nil, err
 	}
-	o.recipe = &recipe{Form: recipeForm, Tool: j.tool, Sources: used.all, Picture: work}
+	o.recipe = &recipe{Form: recipeForm, Tool: j.tool.name(), Sources: used.all, Picture: work}
 	return o, nil
 }
 
@@ -235,7 +235,7 @@ func (j *job) without(over *overlays, o *order) (*order, error) {
 	if err := over.stamp(work, o.at); err != nil {
 		return nil, err
 	}
-	bare.recipe = &recipe{Form: recipeForm, Tool: j.tool, Picture: work}
+	bare.recipe = &recipe{Form: recipeForm, Tool: j.tool.name(), Picture: work}
 	bare.key, err = bare.recipe.digest()
 	return &bare, err
 }

@@ -122,6 +122,9 @@ func (w *Worker) finished(ctx context.Context, key, extension string) (made, boo
 
 // makePiece makes a piece and stores it. A *failure says that another try on this machine would fail too.
 func (w *Worker) makePiece(ctx context.Context, r *recipe, key string, progress func(int64)) (made, error) {
+	if err := w.fits(ctx, r); err != nil {
+		return made{}, judge(ctx, err, !errors.Is(err, errOtherTool))
+	}
 	dir, err := w.makeFolder("c")
 	if err != nil {
 		return made{}, err

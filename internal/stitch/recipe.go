@@ -22,7 +22,7 @@ import (
 // no clocks, no names, and text only as pixels. Its digest is what the piece is called.
 type recipe struct {
 	Form    int          `json:"form"` // recipeForm
-	Tool    string       `json:"tool"` // name and version of ffmpeg
+	Tool    string       `json:"tool"` // what it is made with: a tool's name
 	Sources []segmentRef `json:"sources"`
 	Picture *pictureWork `json:"picture,omitempty"`
 	Sound   *soundWork   `json:"sound,omitempty"`

@@ -133,7 +133,7 @@ func (j *job) soundOf(voices []voiceRuns, from, to float64) *order {
 			o.shown = append(o.shown, names)
 		}
 	}
-	o.recipe = &recipe{Form: recipeForm, Tool: j.tool, Sources: used.all, Sound: work}
+	o.recipe = &recipe{Form: recipeForm, Tool: j.tool.name(), Sources: used.all, Sound: work}
 	return o
 }
 

@@ -74,6 +74,7 @@ type Worker struct {
 	folder  *folder
 	shelf   *shelf
 	slots   chan struct{} // one for each process of ffmpeg that keeps a processor busy
+	nightly chan struct{} // one for each archive that nobody waits for
 	painter *render.Painter
 	logger  *slog.Logger
 	metrics *metrics
@@ -84,6 +85,7 @@ type Worker struct {
 
 	earlyEvery time.Duration // shorter in tests
 	scans      *scans
+	tools      toolbox
 	making     sync.Map // keys of the pieces of calls that are being made in this process
 }
 
@@ -115,7 +117,8 @@ func New(cfg Config, deps Deps, logger *slog.Logger) (*Worker, error) {
 	w := &Worker{
 		cfg: cfg, deps: deps, painter: render.NewPainter(SystemFonts(cfg.Fonts)), logger: logger, metrics: m,
 		folder: f, shelf: newShelf(filepath.Join(f.dir, segmentsFolder), deps.Blobs), slots: make(chan struct{}, cfg.Parallel),
-		spare: newSpare(), scans: newScans(), earlyEvery: earlyEvery,
+		nightly: make(chan struct{}, nightlyAtOnce),
+		spare:   newSpare(), scans: newScans(), earlyEvery: earlyEvery,
 	}
 	w.takeSpare, w.calm = w.spare.take, w.spare.isCalm
 	return w, nil

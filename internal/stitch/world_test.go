@@ -251,8 +251,15 @@ func (w *world) worker(tool ffmpeg.Config, progress func(Progress)) *Worker {
 
 var paints = sync.OnceValue(func() *render.Painter { return render.NewPainter(SystemFonts(nil)) })
 
-// script makes a shell script that stands where ffmpeg is expected. $dir is a folder that it can write to.
+// script makes a shell script that stands where ffmpeg is expected. $dir is a folder that it can write to. What tells a tool from
+// others is the machine's ffmpeg.
 func (w *world) script(text string) string {
+	w.t.Helper()
+	return w.bareScript(`case "$*" in *` + probeFile + `*) exec ffmpeg "$@" ;; esac` + "\n" + text)
+}
+
+// bareScript is a script that answers everything itself.
+func (w *world) bareScript(text string) string {
 	w.t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "stitch-test")
 	if err != nil {
