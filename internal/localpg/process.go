@@ -78,16 +78,16 @@ func (p *process) listen(out io.Reader, logger *slog.Logger) {
 }
 
 // level translates the server's own word. Errors of statements come to their callers as well, so they are not louder
-// here than a warning. That it is still starting is its answer to our own question whether it is ready.
+// here than a warning. That it is still starting is its answer to our own question whether it is ready, and that the
+// administrator ends a connection is what it says when we stop it.
 func level(line string) slog.Level {
-	if strings.HasSuffix(line, "the database system is starting up") {
+	word, text, _ := strings.Cut(line, ":")
+	switch text = strings.TrimSpace(text); {
+	case text == "the database system is starting up", text == "terminating connection due to administrator command":
 		return slog.LevelDebug
-	}
-	word, _, _ := strings.Cut(line, ":")
-	switch word {
-	case "PANIC":
+	case word == "PANIC":
 		return slog.LevelError
-	case "FATAL", "ERROR", "WARNING":
+	case word == "FATAL", word == "ERROR", word == "WARNING":
 		return slog.LevelWarn
 	default:
 		return slog.LevelDebug
