@@ -269,6 +269,11 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 		return &failure{CodeRenderFailed, err}
 	}
 	speaker := j.plan.Layout == render.Speaker && j.plan.Profile.Video
+	if speaker {
+		j.meter.listen(j.plan.Frames, len(j.voices), j.plan.Samples())
+	} else {
+		j.meter.total(j.plan.Frames)
+	}
 	if !j.shared || speaker || j.request.Voices { // else while others draw: see together
 		if err = w.findGains(ctx, j, j.voices); err != nil {
 			return err
@@ -282,7 +287,6 @@ func (w *Worker) prepare(ctx context.Context, j *job) error {
 			return &failure{CodeRenderFailed, err}
 		}
 	}
-	j.meter.total(j.plan.Frames)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"consilium/internal/ffmpeg"
 	"consilium/internal/render"
 )
 
@@ -35,8 +36,18 @@ type meter struct {
 	p     Progress
 	parts map[int]int64 // frames done of chunks in work, by number
 	whole int64         // frames of finished chunks
-	since time.Time     // when the first frame was made
+	since time.Time     // when the first frame was made, or voice measured
 	found int64         // frames that were found finished
+	// Of voices that are measured before anything is drawn:
+	listening bool
+	heard     map[heardPiece]bool
+	listened  int64 // samples
+}
+
+// heardPiece is a piece of a voice, which may be asked for more than once.
+type heardPiece struct {
+	participant string
+	from        int64
 }
 
 // stage begins a stage.
@@ -79,7 +90,7 @@ func (m *meter) finish(o *order) {
 }
 
 func (m *meter) sumLocked() {
-	sum := m.whole
+	sum := m.whole + listenedFrames(m.listened)
 	for _, n := range m.parts {
 		sum += n
 	}
@@ -104,10 +115,47 @@ func (m *meter) estimateLocked(now time.Time) {
 	m.p.LeftMS = time.Duration(left).Milliseconds()
 }
 
+// total says how many frames the archive has.
 func (m *meter) total(frames int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Total = frames
+}
+
+// listen says how many frames the archive has, and that so many voices are measured from its begin to its end before anything is
+// drawn.
+func (m *meter) listen(frames int64, voices int, samples int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Total = frames + listenedFrames(int64(voices)*samples)
+	m.listening, m.heard = true, map[heardPiece]bool{}
+}
+
+// hear says that a piece of a voice is measured; found says that nothing had to be done for it.
+func (m *meter) hear(of heardPiece, samples int64, found bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.listening || m.heard[of] {
+		return
+	}
+	before := m.p.Done
+	m.heard[of] = true
+	m.listened += samples
+	if m.since.IsZero() && !found {
+		m.since, m.found = time.Now(), before
+	}
+	m.sumLocked()
+	if found && !m.since.IsZero() {
+		m.found += m.p.Done - before
+	}
+}
+
+// listeningShare is how many times as long it takes to draw a stretch of the archive as to measure a voice in it.
+const listeningShare = 18
+
+// listenedFrames is how many drawn frames take as long as measuring so many samples.
+func listenedFrames(samples int64) int64 {
+	return samples * render.Rate / ffmpeg.SampleRate / listeningShare
 }
 
 func (m *meter) now() Progress {

@@ -6,7 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"consilium/internal/events"
 	"consilium/internal/ffmpeg"
+	"consilium/internal/media"
 	"consilium/internal/render"
 )
 
@@ -49,6 +51,67 @@ func TestTheTimeLeftIsTold(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Voices that are measured before anything is drawn count too, and what is left is told from then on: for a layout that follows the
+// speaker the bar would stand for minutes otherwise.
+func TestTheTimeLeftIsToldWhileVoicesAreMeasured(t *testing.T) {
+	const pieces, voices = 60, 2
+	const frames = pieces * pieceSamples * render.Rate / ffmpeg.SampleRate
+	for name, found := range map[string]int{"nothing is measured": 0, "half of it is": pieces / 2} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &meter{parts: map[int]int64{}}
+				m.listen(frames, voices, pieces*pieceSamples)
+				const drawing = 10 * time.Minute
+				each := drawing / pieces / listeningShare
+				end := time.Now().Add(drawing + time.Duration(voices*(pieces-found))*each)
+				before := int64(-1)
+				for i := range voices * pieces {
+					of := heardPiece{[]string{"a", "b"}[i%voices], int64(i / voices)}
+					if i/voices >= found {
+						time.Sleep(each)
+					}
+					m.hear(of, pieceSamples, i/voices < found)
+					m.hear(of, pieceSamples, true) // it is asked for twice
+					p := m.now()
+					if p.Done <= before || p.Done > p.Total {
+						t.Fatalf("after %d pieces: %+v", i, p)
+					}
+					before = p.Done
+					if i < voices*found+5 {
+						continue // of little nothing is known
+					}
+					left, got := time.Until(end), time.Duration(p.LeftMS)*time.Millisecond-time.Duration(rest*frames/render.Rate*float64(time.Second))
+					if d := (got - left).Abs(); d > left/4 {
+						t.Errorf("after %d pieces %s are left, told is %s", i, left, got)
+					}
+				}
+				if p := m.now(); p.Total-p.Done != frames {
+					t.Errorf("when all is measured %d frames are left, want %d", p.Total-p.Done, frames)
+				}
+			})
+		})
+	}
+}
+
+// Only layouts that follow the speaker wait for all voices.
+func TestWhatIsMeasuredBeforeDrawing(t *testing.T) {
+	w := newWorld(t)
+	a := w.join(0, "A")
+	a.record(0, a.track(0, media.Opus, media.Microphone, 1), 1, microphone(t, 440, 100)[0])
+	w.say(2000, "", events.ConsultationEnded{Reason: events.EndedClosed})
+	for layout, listened := range map[string]int64{"grid": 0, "speaker": 60 / listeningShare} {
+		worker := w.worker(ffmpeg.Config{}, nil)
+		j := worker.jobOf(w.bundle(w.order(events.ArchiveRequested{Layout: layout, Profile: "fast"})))
+		if _, err := worker.preview(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		j.closeSegments()
+		if p := j.meter.now(); p.Done != listened || p.Total != 60+listened {
+			t.Errorf("%s: %+v", layout, p)
+		}
 	}
 }
 

@@ -262,8 +262,13 @@ func (j *job) measureOrder(v voiceRuns, from, length int64) (*order, error) {
 func (w *Worker) tenths(ctx context.Context, j *job, v voiceRuns, from, length int64) ([]float32, error) {
 	silence := make([]float32, (length+mixBlock-1)/mixBlock)
 	o, err := j.measureOrder(v, from, length)
-	if err != nil || o == nil {
-		return silence, err
+	if err != nil {
+		return nil, err
+	}
+	of := heardPiece{v.participant, from}
+	if o == nil {
+		j.meter.hear(of, length, true)
+		return silence, nil
 	}
 	m, ok, err := w.finished(ctx, o.key, o.recipe.extension())
 	if err == nil && !ok {
@@ -280,6 +285,7 @@ func (w *Worker) tenths(ctx context.Context, j *job, v voiceRuns, from, length i
 	if len(m.Tenths) != len(silence) {
 		return nil, &failure{CodeInternal, fmt.Errorf("a voice was measured in %d tenths instead of %d", len(m.Tenths), len(silence))}
 	}
+	j.meter.hear(of, length, ok)
 	return m.Tenths, nil
 }
 
