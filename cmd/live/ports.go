@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"consilium/internal/media/sfu"
@@ -39,8 +40,18 @@ func (l *live) openPort(ctx context.Context) error {
 		listener.Close()
 		return err
 	}
+	l.cfg.Listen = atPort(l.cfg.Listen, netip.MustParseAddrPort(listener.Addr().String()).Port())
 	l.parts.onStop("port", func(context.Context) error { return l.port.Close() })
 	return nil
+}
+
+// atPort is an address to listen on with the port that was given to it, which is another one where any would do (":0").
+func atPort(listen string, port uint16) string {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // startRelay serves TURN on the ports that are there.
@@ -53,6 +64,7 @@ func (l *live) startRelay(sw *sfu.SFU) (err error) {
 		return err
 	}
 	l.mediaPort = sw.Addr().Port()
+	l.cfg.MediaListen = atPort(l.cfg.MediaListen, l.mediaPort)
 	l.parts.onStop("relay", func(context.Context) error { return l.relay.Close() })
 	return nil
 }
