@@ -34,6 +34,8 @@ const (
 	offersUntilIsolated = 8
 	// lookEvery is how often the one that waits looks for itself.
 	lookEvery = 5 * time.Second
+	// forgetLimit bounds how long it may take to remove the recipes of an archive; what stays goes when it is old.
+	forgetLimit = 30 * time.Second
 	// silentFor is how long nothing is heard of a piece before it is asked whether it is queued at all.
 	silentFor = 10 * time.Second
 )
@@ -149,13 +151,19 @@ type shared struct {
 // together has the pieces made by whoever is free, and brings them into the job's folder. Chunks are queued one by one as
 // they are planned. Voices are measured beside that, because nothing but the sound needs to know how loud they are; single
 // voices, which take one process from the beginning to the end, come before everything else.
-func (w *Worker) together(ctx context.Context, j *job) error {
+func (w *Worker) together(ctx context.Context, j *job) (err error) {
 	voices := j.voices
 	var measuring sync.WaitGroup
 	defer measuring.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &shared{w: w, j: j, open: map[string][]*order{}, last: map[string]time.Time{}, news: make(chan jobs.ChunkNews, 256)}
+	defer func() {
+		var f *failure
+		if err == nil || errors.As(err, &f) || calledOff(ctx) != nil {
+			s.forgetRecipes(context.WithoutCancel(ctx))
+		}
+	}()
 	stop, err := w.deps.Queue.OnChunkNews(func(n jobs.ChunkNews) {
 		select {
 		case s.news <- n:
@@ -181,15 +189,20 @@ func (w *Worker) together(ctx context.Context, j *job) error {
 	if err := s.takeMade(ctx); err != nil {
 		return err
 	}
-	if err := s.wait(ctx, voices); err != nil {
-		return err
-	}
+	return s.wait(ctx, voices)
+}
+
+// forgetRecipes takes the recipes away when the archive is as finished as it will be, so that nobody makes what is still queued.
+// Another archive that waits for such a piece asks for it again.
+func (s *shared) forgetRecipes(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, forgetLimit)
+	defer cancel()
 	for _, key := range s.keys {
-		if err := w.deps.Blobs.Delete(ctx, recipeKey(key)); err != nil {
-			j.logger.Warn("recipe not removed", "error", err)
+		if err := s.w.deps.Blobs.Delete(ctx, recipeKey(key)); err != nil {
+			s.j.logger.Warn("recipes not removed", "error", err)
+			return
 		}
 	}
-	return nil
 }
 
 // add takes an order in: its piece is there, or it is queued.
@@ -287,9 +300,6 @@ func (s *shared) hear(ctx context.Context, n jobs.ChunkNews) error {
 }
 
 func (s *shared) lookForAll(ctx context.Context) error {
-	if cancelled, err := s.w.deps.Queue.Cancelled(ctx, jobs.ArchiveJob{Consultation: s.j.consultation, Version: s.j.request.Version}); err == nil && cancelled {
-		return &failure{CodeCancelled, errors.New("somebody called it off")}
-	}
 	if now, err := s.w.tool(ctx); err != nil {
 		return judge(ctx, err, true)
 	} else if now != s.j.tool {

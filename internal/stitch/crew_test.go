@@ -423,20 +423,35 @@ exec ffmpeg "$@"`)})
 	}
 }
 
-// An archive that is called off while it waits for its chunks ends as cancelled, and its work folder is empty.
+// An archive that is called off ends as cancelled, whatever it waits for, and nobody makes what was queued for it.
 func TestAnArchiveIsCalledOff(t *testing.T) {
 	t.Parallel() // it waits most of the time
-	w := sharedWorld(t)
-	w.join(0, "A")
-	version := w.end(1000, "fast")
-	w.runs(ffmpeg.Config{Path: w.script(`case "$*" in *libx264*) sleep 30 ;; esac
+	for name, test := range map[string]struct{ layout, waits string }{
+		"while it waits for its chunks":  {"grid", "libx264"},
+		"while it measures who is heard": {"speaker", "libopus"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := sharedWorld(t)
+			a := w.join(0, "A")
+			a.record(0, a.track(0, media.Opus, media.Microphone, 1), 1, microphone(t, 440, 50)[0])
+			w.say(1000, "", events.ConsultationEnded{Reason: events.EndedClosed})
+			version := w.order(events.ArchiveRequested{Layout: test.layout, Profile: "fast"})
+			w.runs(ffmpeg.Config{Path: w.script(`case "$*" in *` + test.waits + `*) : >"$dir/begun"; exec sleep 600 ;; esac
 exec ffmpeg "$@"`)})
-	w.queued(version)
-	if err := w.queue.Cancel(t.Context(), jobs.ArchiveJob{Consultation: w.consultation, Version: version}); err != nil {
-		t.Fatal(err)
-	}
-	w.await(version)
-	if failed, ok := w.result(version).(events.ArchiveFailed); !ok || failed.Code != CodeCancelled {
-		t.Errorf("got %+v", w.result(version))
+			w.queued(version)
+			if err := w.queue.Cancel(t.Context(), jobs.ArchiveJob{Consultation: w.consultation, Version: version}); err != nil {
+				t.Fatal(err)
+			}
+			w.awaitFor(version, time.Minute)
+			if failed, ok := w.result(version).(events.ArchiveFailed); !ok || failed.Code != CodeCancelled {
+				t.Errorf("got %+v", w.result(version))
+			}
+			for info, err := range w.blobs.List(t.Context(), piecesFolder+"/") {
+				if err != nil || strings.HasSuffix(info.Key, ".recipe") {
+					t.Errorf("%s is still to be made, %v", info.Key, err)
+				}
+			}
+		})
 	}
 }

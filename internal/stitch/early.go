@@ -132,7 +132,8 @@ func (w *Worker) early(ctx context.Context) error {
 const worthPlanning = 4 * render.Rate
 
 // planEarly queues what can be made already and was not queued yet.
-func (w *Worker) planEarly(ctx context.Context, e jobs.Early, call *earlyCall) error {
+func (w *Worker) planEarly(ctx context.Context, e jobs.Early, call *earlyCall) (err error) {
+	defer w.rescue("early plan", &err)
 	j, err := w.earlyJob(ctx, e)
 	if err != nil {
 		return err

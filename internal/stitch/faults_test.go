@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"consilium/internal/blob"
 	"consilium/internal/events"
 	"consilium/internal/ffmpeg"
 	"consilium/internal/media"
@@ -290,5 +292,34 @@ func TestTwoResultsAreOne(t *testing.T) {
 	}
 	if err := worker.Make(t.Context(), w.consultation, version+1); !errors.Is(err, ErrNoRequest) {
 		t.Errorf("a job that nobody asked for: %v", err)
+	}
+}
+
+// panickingBlobs is a blob store with a mistake that shows once.
+type panickingBlobs struct {
+	Blobs
+	shown atomic.Bool
+}
+
+func (b *panickingBlobs) PutFile(ctx context.Context, key, path string) (blob.Info, error) {
+	if strings.HasPrefix(key, piecesFolder) && b.shown.CompareAndSwap(false, true) {
+		panic("a mistake of ours")
+	}
+	return b.Blobs.PutFile(ctx, key, path)
+}
+
+// A mistake of ours in one piece costs that piece, and not the process with all that it has in hand.
+func TestAPanicCostsOnePiece(t *testing.T) {
+	w := newWorld(t)
+	w.join(0, "A")
+	version := w.end(1000, "fast")
+	worker := w.worker(ffmpeg.Config{}, nil)
+	broken := &panickingBlobs{Blobs: w.blobs}
+	worker.deps.Blobs = broken
+	if err := worker.Make(t.Context(), w.consultation, version); err != nil {
+		t.Fatal(err)
+	}
+	if m := w.archive(version).manifest; !broken.shown.Load() || len(m.Failures) > 0 {
+		t.Errorf("it panicked: %v, failures: %+v", broken.shown.Load(), m.Failures)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sort"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -163,13 +164,16 @@ func (w *Worker) conclude(ctx context.Context, j *job, result events.Event) erro
 
 // carefully makes the archive; a panic becomes a failure, so that one job cannot stop all others for ever.
 func (w *Worker) carefully(ctx context.Context, j *job, deliver func(context.Context, *job) error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			j.logger.Error("stitcher panicked", "panic", r, "stack", string(debug.Stack()))
-			err = &failure{CodeInternal, fmt.Errorf("panic: %v", r)}
-		}
-	}()
+	defer w.rescue("archive", &err)
 	return w.make(ctx, j, deliver)
+}
+
+// rescue makes a failure of a panic in what is named; it is deferred.
+func (w *Worker) rescue(what string, err *error) {
+	if r := recover(); r != nil {
+		w.logger.Error("stitcher panicked", "at", what, "panic", r, "stack", string(debug.Stack()))
+		*err = &failure{CodeInternal, fmt.Errorf("panic: %v", r)}
+	}
 }
 
 // make goes through the stages, the last of which is deliver.
@@ -198,15 +202,62 @@ func (w *Worker) make(ctx context.Context, j *job, deliver func(context.Context,
 		{StageStore, deliver, false},
 	}
 	defer j.closeSegments()
+	wanted, stopLooking := w.whileWanted(ctx, j)
+	defer stopLooking()
 	for _, s := range stages {
 		j.meter.stage(s.name)
 		begun := w.cfg.Now()
-		if err := s.run(ctx, j); err != nil {
+		if s.name == StageStore { // too late to call it off
+			stopLooking()
+			wanted = ctx
+		}
+		if err := s.run(wanted, j); err != nil {
+			if called := calledOff(wanted); called != nil {
+				return called
+			}
 			return judge(ctx, fmt.Errorf("%s: %w", s.name, err), s.local)
 		}
 		took := w.cfg.Now().Sub(begun)
 		w.metrics.seconds.WithLabelValues(s.name).Observe(took.Seconds())
 		j.logger.Debug("stage ended", "stage", s.name, "took", took.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// whileWanted is ctx until somebody calls the archive off, or the returned function is called, which waits until nobody looks any
+// more.
+func (w *Worker) whileWanted(ctx context.Context, j *job) (wanted context.Context, stop func()) {
+	wanted, cancel := context.WithCancelCause(ctx)
+	if !j.shared {
+		return wanted, func() { cancel(nil) }
+	}
+	var looking sync.WaitGroup
+	looking.Go(func() { // ends with wanted
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-wanted.Done():
+				return
+			case <-tick.C:
+			}
+			called, err := w.deps.Queue.Cancelled(wanted, jobs.ArchiveJob{Consultation: j.consultation, Version: j.request.Version})
+			if err == nil && called {
+				cancel(&failure{CodeCancelled, errors.New("somebody called it off")})
+			}
+		}
+	})
+	return wanted, func() {
+		cancel(nil)
+		looking.Wait()
+	}
+}
+
+// calledOff is the failure that ended what ctx bounds; nil when none did.
+func calledOff(ctx context.Context) error {
+	var f *failure
+	if errors.As(context.Cause(ctx), &f) {
+		return f
 	}
 	return nil
 }
