@@ -44,7 +44,7 @@ func newScene(t *testing.T) *scene {
 	if err := patient.Mute(ctx, media.Camera, true); err != nil {
 		t.Fatal(err)
 	}
-	s.service.waitEvent(s.held.ID, events.TypeTrackMuted, s.held.Participants[1].ID, time.Minute)
+	s.service.waitEvent(s.held.ID, events.TypeTrackMuted, s.held.Participants[1].ID, 20*time.Second)
 	sees(t, patient, s.held.Participants[0]) // a moment that the camera is off
 	leaves(t, patient)
 	leaves(t, doctor)
@@ -55,7 +55,7 @@ func newScene(t *testing.T) *scene {
 		person{Name: "Pat D", Role: "patient"})
 	s.service.answer(s.running.ID, s.running.Participants[0], "given")
 	sit(t, p, s.running.Participants[0])
-	s.service.waitEvent(s.running.ID, events.TypeParticipantJoined, s.running.Participants[0].ID, time.Minute)
+	s.service.waitEvent(s.running.ID, events.TypeParticipantJoined, s.running.Participants[0].ID, 20*time.Second)
 	return s
 }
 

@@ -35,7 +35,7 @@ func TestBackUpOfARunningServerRestoresElsewhere(t *testing.T) {
 	archive := service.ready(first.ID, 1)
 
 	running, over := talk("Going on while the back-up is made")
-	service.waitEvent(running.ID, events.TypeSegmentStored, "", time.Minute)
+	service.waitEvent(running.ID, events.TypeSegmentStored, "", 30*time.Second)
 	dir := filepath.Join(t.TempDir(), "backup")
 	t.Log(p.Command("backup", "--to", dir))
 	copied := filesIn(t, filepath.Join(dir, "blobs"))
@@ -81,7 +81,7 @@ func TestBackUpOfARunningServerRestoresElsewhere(t *testing.T) {
 	// The next back-up into the same folder takes what is new and leaves the rest as it is.
 	over()
 	service.end(running.ID)
-	service.waitEvent(running.ID, events.TypeConsultationCompleted, "", time.Minute)
+	service.waitEvent(running.ID, events.TypeConsultationCompleted, "", 30*time.Second)
 	t.Log(p.Command("backup", "--to", dir))
 	again := filesIn(t, filepath.Join(dir, "blobs"))
 	for name, before := range copied {

@@ -336,7 +336,7 @@ func holdChromiumCall(t *testing.T, talk func(*testenv.Chromium), prepare ...fun
 		must(p(chromium))
 	}
 	enter(chromium.Page, doctor.JoinURL)
-	opened := service.waitEvent(c.ID, events.TypeSegmentOpened, doctor.ID, time.Minute)
+	opened := service.waitEvent(c.ID, events.TypeSegmentOpened, doctor.ID, 20*time.Second)
 	talk(chromium)
 	chromium.Evaluate("capturedSoFar()", &call.saw)
 	service.end(c.ID)

@@ -131,7 +131,7 @@ func (w *watcher) nothing(when string) {
 // hasFiles waits until files of a participant are there.
 func (w *watcher) hasFiles(c *client, id, participant string) {
 	w.t.Helper()
-	await(w.t, time.Minute, func() string { return "files of " + participant }, func() bool {
+	await(w.t, 20*time.Second, func() string { return "files of " + participant }, func() bool {
 		return len(w.byOwner(c.events(id))[participant]) > 0
 	})
 }
@@ -253,7 +253,7 @@ func TestConsentDecidesAboutEveryByte(t *testing.T) {
 		}
 		service.answer(c.ID, patient, "given")
 		disk.hasFiles(service, c.ID, patient.ID)
-		await(t, time.Minute, func() string { return "the patient is said to be recorded" }, func() bool { return recordedAs(d, patient) == "yes" })
+		await(t, 10*time.Second, func() string { return "the patient is said to be recorded" }, func() bool { return recordedAs(d, patient) == "yes" })
 		wantGap(t, service.timeline(c.ID), patient.ID, "not_consented")
 		service.end(c.ID)
 		service.ready(c.ID, 1)

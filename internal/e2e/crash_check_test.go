@@ -209,7 +209,7 @@ func (w *ward) checkFiles(all []events.Stored) []kept {
 func (w *ward) checkSpool() {
 	w.t.Helper()
 	var left []string
-	await(w.t, time.Minute, func() string { return fmt.Sprint("the spool is empty: ", left) }, func() (empty bool) {
+	await(w.t, 10*time.Second, func() string { return fmt.Sprint("the spool is empty: ", left) }, func() (empty bool) {
 		var err error
 		left, err = filepath.Glob(filepath.Join(w.p.Data, "spool", w.c.ID, "*"))
 		return err == nil && len(left) == 0

@@ -201,7 +201,7 @@ func (n *outsideNATS) start(t testing.TB) {
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %s", natsVictim, n.port, n.dir))
 	n.process = testenv.StartProcess(t, "nats", cmd)
-	await(t, time.Minute, n.process.Output, func() bool {
+	await(t, 20*time.Second, n.process.Output, func() bool {
 		c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", n.port), time.Second)
 		if err != nil {
 			return false

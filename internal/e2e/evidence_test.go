@@ -229,7 +229,7 @@ func TestTheLogIsEvidenceAndHoldsNoNames(t *testing.T) {
 	pat := enters(t, p, patient, 1)
 	onlooker := look(t, p, observer, "User-Agent", agent)
 	onlooker.say(`{"type":"join"}`)
-	service.waitEvent(c.ID, events.TypeParticipantJoined, observer.ID, time.Minute)
+	service.waitEvent(c.ID, events.TypeParticipantJoined, observer.ID, 20*time.Second)
 	offered, err := json.Marshal(map[string]any{"type": "offer", "sdp": offer(t, "video/VP8"), "tracks": []any{}, "new": true})
 	if err != nil {
 		t.Fatal(err)
@@ -247,18 +247,18 @@ func TestTheLogIsEvidenceAndHoldsNoNames(t *testing.T) {
 	if err := pat.Mute(ctx, "camera", true); err != nil {
 		t.Fatal(err)
 	}
-	service.waitEvent(c.ID, events.TypeTrackMuted, patient.ID, time.Minute)
+	service.waitEvent(c.ID, events.TypeTrackMuted, patient.ID, 10*time.Second)
 	if err := pat.Mute(ctx, "camera", false); err != nil {
 		t.Fatal(err)
 	}
 	service.call("POST", "/consultations/"+c.ID+"/recording/resume?reason=private", nil, 204, nil)
 	time.Sleep(time.Second) // a second of recording, nothing is waited for
 	leaves(t, pat)
-	service.waitEvent(c.ID, events.TypeParticipantLeft, patient.ID, time.Minute)
+	service.waitEvent(c.ID, events.TypeParticipantLeft, patient.ID, 10*time.Second)
 	returns(t, pat)
 	sees(t, d, patient)
 	leaves(t, exam)
-	service.waitEvent(c.ID, events.TypeConnectionCandidateIgnored, observer.ID, time.Minute)
+	service.waitEvent(c.ID, events.TypeConnectionCandidateIgnored, observer.ID, 10*time.Second)
 	if err := d.End(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func TestConsultationsInWhichNobodyEverPublished(t *testing.T) {
 		for _, who := range c.Participants {
 			service.answer(c.ID, who, "given")
 			sit(t, p, who)
-			service.waitEvent(c.ID, events.TypeParticipantJoined, who.ID, time.Minute)
+			service.waitEvent(c.ID, events.TypeParticipantJoined, who.ID, 20*time.Second)
 		}
 		time.Sleep(1500 * time.Millisecond) // the length of the consultation, nothing is waited for
 		service.end(c.ID)
@@ -224,7 +224,7 @@ func TestSegmentsThatAreMissingOrDamaged(t *testing.T) {
 	sees(t, d, patient)
 	time.Sleep(1500 * time.Millisecond)
 	service.end(c.ID)
-	service.waitEvent(c.ID, events.TypeArchiveRequested, "", time.Minute)
+	service.waitEvent(c.ID, events.TypeArchiveRequested, "", 20*time.Second)
 
 	all := service.events(c.ID)
 	seen, heard, doctors := segmentsOf(all, patient.ID, "ivf"), segmentsOf(all, patient.ID, "ogg"), segmentsOf(all, doctor.ID, "ogg")
@@ -306,7 +306,7 @@ func TestASpoolThatLags(t *testing.T) {
 
 	var one consultation
 	sealed := 0
-	await(t, time.Minute, func() string { return fmt.Sprintf("%d segments are awaited: %+v", sealed, one) }, func() bool {
+	await(t, 10*time.Second, func() string { return fmt.Sprintf("%d segments are awaited: %+v", sealed, one) }, func() bool {
 		service.call("GET", "/consultations/"+c.ID, nil, 200, &one)
 		sealed = typesOf(service.events(c.ID))[events.TypeSegmentSealed] // four unless the machine is very busy
 		return one.State == "ended" && sealed >= 4 && one.Awaited == sealed

@@ -70,8 +70,8 @@ func holdWithoutAPointer(t *testing.T, s *scene) {
 	shown("it is over", "Released on")
 	tab.WaitFor("it is marked as held no more", `!document.querySelector('[data-testid=held]')`)
 
-	requested := s.service.waitEvent(s.running.ID, events.TypeHoldReleaseRequested, "", time.Minute)
-	released := s.service.waitEvent(s.running.ID, events.TypeHoldReleased, "", time.Minute)
+	requested := s.service.waitEvent(s.running.ID, events.TypeHoldReleaseRequested, "", 20*time.Second)
+	released := s.service.waitEvent(s.running.ID, events.TypeHoldReleased, "", 20*time.Second)
 	if requested.Actor == "" || requested.Actor == released.Actor {
 		t.Errorf("requested by %q, released by %q", requested.Actor, released.Actor)
 	}

@@ -140,9 +140,9 @@ func TestABrowserAndAnExaminationCameraAreRecordedAsTheySend(t *testing.T) {
 
 	chromium := testenv.NewChromium(t, testenv.ChromiumOptions{})
 	enter(chromium.Page, doctor.JoinURL)
-	service.waitEvent(c.ID, events.TypeSegmentOpened, doctor.ID, time.Minute)
+	service.waitEvent(c.ID, events.TypeSegmentOpened, doctor.ID, 20*time.Second)
 	publishesH264(t, whipURL(p, c.ID), device.token(t), units)
-	service.waitEvent(c.ID, events.TypeSegmentOpened, device.ID, time.Minute)
+	service.waitEvent(c.ID, events.TypeSegmentOpened, device.ID, 20*time.Second)
 
 	// The doctor sees the camera, or reads why not: that depends on how the browser was built.
 	var decodes bool

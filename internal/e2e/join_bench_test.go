@@ -54,7 +54,7 @@ func (f *joinFigures) measure(b *testing.B, p *testenv.Product, service *client,
 			seen <- time.Now()
 		}()
 		var s simpeer.Steps
-		await(b, time.Minute, func() string { return fmt.Sprintf("a picture: %+v", s) }, func() bool {
+		await(b, 20*time.Second, func() string { return fmt.Sprintf("a picture: %+v", s) }, func() bool {
 			s = patient.Steps()
 			return !s.Picture.IsZero()
 		})

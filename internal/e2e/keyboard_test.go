@@ -97,7 +97,7 @@ func staffWithoutAPointer(t *testing.T, s *scene) {
 	k.press(kb.Enter)
 	showsFrameAt(tab.Page, s.service.markerOf(s.held.ID, events.TypeTrackMuted, s.held.Participants[1].ID))
 	k.button("Events as CSV", chromedp.ModifierShift)
-	s.service.waitEvent(s.held.ID, events.TypeExportMade, "", time.Minute)
+	s.service.waitEvent(s.held.ID, events.TypeExportMade, "", 30*time.Second)
 }
 
 // shortRecording keeps a recording of a few seconds from being over before a slow machine gets to the next step.

@@ -231,7 +231,7 @@ func (h hurt) begin(t *testing.T, chromium *testenv.Chromium, service *client) f
 		if h.code == failures.CamDenied {
 			press(page, "Continue")
 			press(page, "Join")
-			e := service.waitEvent(c.ID, events.TypeTrackStarted, c.Participants[0].ID, time.Minute)
+			e := service.waitEvent(c.ID, events.TypeTrackStarted, c.Participants[0].ID, 20*time.Second)
 			if started := e.Event.(events.TrackStarted); started.Kind != "audio" {
 				t.Errorf("a patient with a refused camera joined by %+v", started)
 			}
@@ -266,7 +266,7 @@ func (h hurt) reads(page *testenv.Page) {
 // carries waits for the event that the table names, with the code.
 func (c *client) carries(of consultation, row failures.Failure) {
 	c.t.Helper()
-	await(c.t, time.Minute, func() string { return fmt.Sprintf("an event %s with %s", row.Event, row.Code) }, func() bool {
+	await(c.t, 20*time.Second, func() string { return fmt.Sprintf("an event %s with %s", row.Event, row.Code) }, func() bool {
 		for _, e := range c.events(of.ID) {
 			if string(e.Type) == row.Event && e.Participant == of.Participants[0].ID && strings.Contains(string(e.Raw), `"code":"`+string(row.Code)+`"`) {
 				return true

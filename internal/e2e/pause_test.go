@@ -54,7 +54,7 @@ func TestTheRecordingIsPausedOnTheScreen(t *testing.T) {
 		})()`)
 		shot(t, page, "paused-"+who)
 	}
-	paused := service.waitEvent(c.ID, events.TypeRecordingPaused, "", time.Minute)
+	paused := service.waitEvent(c.ID, events.TypeRecordingPaused, "", 10*time.Second)
 	if e, ok := paused.Event.(events.RecordingPaused); !ok || e.Reason != "examination" || paused.Actor != doctor.ID {
 		t.Errorf("the log says %s", paused.Raw)
 	}
@@ -78,9 +78,9 @@ func TestTheRecordingIsPausedOnTheScreen(t *testing.T) {
 		})()`)
 		shot(t, page, "resumed-"+who)
 	}
-	resumed := service.waitEvent(c.ID, events.TypeRecordingResumed, "", time.Minute)
+	resumed := service.waitEvent(c.ID, events.TypeRecordingResumed, "", 10*time.Second)
 	for _, who := range []participant{doctor, patient} {
-		await(t, time.Minute, func() string { return "new files of the " + who.Role }, func() bool {
+		await(t, 20*time.Second, func() string { return "new files of the " + who.Role }, func() bool {
 			for _, e := range service.events(c.ID) {
 				if e.Type == events.TypeSegmentOpened && e.Participant == who.ID && e.Seq > resumed.Seq {
 					return true

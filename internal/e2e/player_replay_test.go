@@ -24,7 +24,7 @@ func TestTheReplayOfAConsultation(t *testing.T) {
 	if err := patient.Mute(ctx, media.Camera, true); err != nil {
 		t.Fatal(err)
 	}
-	service.waitEvent(c.ID, events.TypeTrackMuted, c.Participants[1].ID, time.Minute)
+	service.waitEvent(c.ID, events.TypeTrackMuted, c.Participants[1].ID, 20*time.Second)
 	sees(t, patient, c.Participants[0]) // a moment that the camera is off
 	leaves(t, patient)
 	leaves(t, doctor)
@@ -97,7 +97,7 @@ func TestTheReplayOfAConsultation(t *testing.T) {
 			WatchedMS float64 `json:"watchedMs"`
 		}
 	}
-	await(t, time.Minute, func() string { return fmt.Sprintf("what was watched: %+v", accesses) }, func() bool {
+	await(t, 20*time.Second, func() string { return fmt.Sprintf("what was watched: %+v", accesses) }, func() bool {
 		as(t, p, "auditor").call("GET", "/consultations/"+c.ID+"/accesses", nil, 200, &accesses)
 		return len(accesses.Receipts) == 1 && accesses.Receipts[0].WatchedMS > 400
 	})
@@ -123,7 +123,7 @@ func TestTheReplayOfAConsultation(t *testing.T) {
 	open := service.schedule("Goes on", "optional", person{Name: "Dr A", Role: "clinician"})
 	service.answer(open.ID, open.Participants[0], "given")
 	sit(t, p, open.Participants[0])
-	service.waitEvent(open.ID, events.TypeParticipantJoined, open.Participants[0].ID, time.Minute)
+	service.waitEvent(open.ID, events.TypeParticipantJoined, open.Participants[0].ID, 20*time.Second)
 	growsWhileItRuns(p, tab, open)
 	service.end(open.ID)
 }

@@ -31,7 +31,7 @@ func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chro
 	page.WaitFor("the meter moves with the microphone", `document.querySelector('[data-testid=level]')?.value > 0`)
 	page.Click("Continue")
 	page.WaitFor("it goes on", `!!document.querySelector('[data-testid=step-ready]')`)
-	e := service.waitEvent(c.ID, events.TypeParticipantChecked, careful.ID, time.Minute)
+	e := service.waitEvent(c.ID, events.TypeParticipantChecked, careful.ID, 20*time.Second)
 	got := e.Event.(events.ParticipantChecked)
 	ways := map[string]string{}
 	for _, w := range got.Ways {
@@ -49,7 +49,7 @@ func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chro
 	impatient.Navigate(hasty.JoinURL)
 	impatient.Click("Continue")
 	impatient.WaitFor("it goes on", `!!document.querySelector('[data-testid=step-ready]')`)
-	skipped := service.waitEvent(c.ID, events.TypeParticipantChecked, hasty.ID, time.Minute).Event.(events.ParticipantChecked)
+	skipped := service.waitEvent(c.ID, events.TypeParticipantChecked, hasty.ID, 20*time.Second).Event.(events.ParticipantChecked)
 	if skipped.Speaker != "skipped" {
 		t.Errorf("of a check that was passed by the log says %+v", skipped)
 	}
@@ -74,7 +74,7 @@ func theCheckBeforeTheCall(t *testing.T, service *client, chromium *testenv.Chro
 	page.WaitFor("a patient is shown no waiting room", `!document.querySelector('[data-testid=waiting-room]')`)
 	page.Click("Join")
 	// A browser that could talk to the relay's port over UDP talks to the media's over UDP.
-	await(t, time.Minute, func() string { return "media over UDP" }, func() bool {
+	await(t, 20*time.Second, func() string { return "media over UDP" }, func() bool {
 		for _, e := range service.events(c.ID) {
 			if pair, ok := e.Event.(events.ConnectionPairSelected); ok && e.Participant == careful.ID && pair.Remote.Transport == "udp" && pair.Remote.Kind != "relay" {
 				return true

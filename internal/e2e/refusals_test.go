@@ -58,7 +58,7 @@ func TestTokensThatAreNotRight(t *testing.T) {
 	other := service.schedule("Foreign", "required", person{Name: "Dr B", Role: "clinician"})
 	good := mine.Participants[0].token(t)
 	expiring := p.Command("token", "--role", "service", "--ttl", "1s")
-	await(t, time.Minute, func() string { return "a token of one second expires" }, func() bool {
+	await(t, 20*time.Second, func() string { return "a token of one second expires" }, func() bool {
 		return service.with(expiring).do("GET", "/api/v1/consultations", "", nil).Status == 401
 	})
 
@@ -329,7 +329,7 @@ func TestWebSocketRefusals(t *testing.T) {
 		if err := ws.Write(ctx, websocket.MessageText, []byte(`{"type":"join","id":5}`)); err != nil {
 			t.Fatal(err)
 		}
-		service.waitEvent(c.ID, events.TypeParticipantJoined, c.Participants[0].ID, time.Minute)
+		service.waitEvent(c.ID, events.TypeParticipantJoined, c.Participants[0].ID, 10*time.Second)
 		large, err := json.Marshal(map[string]any{"type": "offer", "sdp": "v=0\r\n" + strings.Repeat("a=x:0123456789\r\n", 5000), "tracks": []any{}})
 		if err != nil {
 			t.Fatal(err)
@@ -349,7 +349,7 @@ func TestAReopenedConsultationGoesOnWhileItsFirstArchiveIsMade(t *testing.T) {
 	c := service.schedule("T", "required", person{Name: "Dr A", Role: "clinician", Consent: true})
 	path := "/consultations/" + c.ID
 	service.end(c.ID)
-	service.waitEvent(c.ID, events.TypeArchiveRequested, "", time.Minute)
+	service.waitEvent(c.ID, events.TypeArchiveRequested, "", 20*time.Second)
 	service.call("POST", path+"/reopen", nil, 204, nil)
 	if a := service.awaitArchive(c.ID, 1, time.Minute); a.State != "ready" {
 		t.Fatalf("archive: %+v", a)

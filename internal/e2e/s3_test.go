@@ -22,13 +22,13 @@ func TestAConsultationIsKeptInAnObjectStore(t *testing.T) {
 	c := service.schedule("In an object store", "required",
 		person{Name: "Dr Ada", Role: "clinician", Consent: true}, person{Name: "Pat", Role: "patient", Consent: true})
 	doctor, patient := enters(t, p, c.Participants[0], 0), enters(t, p, c.Participants[1], 1)
-	service.waitEvent(c.ID, events.TypeSegmentStored, "", time.Minute)
+	service.waitEvent(c.ID, events.TypeSegmentStored, "", 30*time.Second)
 	s3.Process.Kill()
 	time.Sleep(3 * time.Second) // the length of the consultation while the store is away
 	leaves(t, doctor)
 	leaves(t, patient)
 	service.end(c.ID)
-	await(t, time.Minute, func() string { return "the list says what is awaited" }, func() bool {
+	await(t, 20*time.Second, func() string { return "the list says what is awaited" }, func() bool {
 		var shown consultation
 		service.call("GET", "/consultations/"+c.ID, nil, 200, &shown)
 		return shown.State == "ended" && shown.Awaited > 0

@@ -82,7 +82,7 @@ func frames(s *simpeer.Participant, from string) int {
 func sees(t testing.TB, s *simpeer.Participant, other participant) {
 	t.Helper()
 	before := frames(s, other.ID)
-	await(t, time.Minute, func() string { return "pictures of " + other.Role + " " + other.ID }, func() bool {
+	await(t, 20*time.Second, func() string { return "pictures of " + other.Role + " " + other.ID }, func() bool {
 		return frames(s, other.ID) >= before+10
 	})
 }

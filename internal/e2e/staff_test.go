@@ -20,7 +20,7 @@ func TestTheCommandLineOfStaff(t *testing.T) {
 	knee := service.schedule("Knee\x1b[2J", "required", person{Name: "Dr. Anna Schmidt", Role: "clinician"}, person{Name: "Boris Iwanow", Role: "patient"})
 	service.schedule("Shoulder", "required", person{Name: "Dr. Berta Schulz", Role: "clinician"})
 	service.end(knee.ID)
-	service.waitEvent(knee.ID, events.TypeConsultationEnded, "", time.Minute)
+	service.waitEvent(knee.ID, events.TypeConsultationEnded, "", 10*time.Second)
 
 	if out := p.Command("list", "--person", "bor"); !strings.Contains(out, knee.ID) || strings.Contains(out, "Shoulder") || strings.Contains(out, "\x1b") {
 		t.Errorf("live list --person bor:\n%s", out)
@@ -41,13 +41,13 @@ func TestTheCommandLineOfStaff(t *testing.T) {
 		t.Errorf("live show of what is held:\n%s", out)
 	}
 	p.Command("hold", "release", knee.ID, hold, "--reason", "mistake", "--subject", "ann")
-	await(t, time.Minute, func() string { return "live list tells of the request" }, func() bool {
+	await(t, 20*time.Second, func() string { return "live list tells of the request" }, func() bool {
 		return strings.Contains(p.Command("list", "--held", "release_requested"), knee.ID)
 	})
 	p.Command("hold", "decline", knee.ID, hold, "--subject", "ann")
 	p.Command("hold", "release", knee.ID, hold, "--reason", "mistake", "--subject", "ann")
 	p.Command("hold", "approve", knee.ID, hold, "--subject", "ben", "--name", "Ben Weiss")
-	await(t, time.Minute, func() string { return "live show tells who placed it and who released it" }, func() bool {
+	await(t, 20*time.Second, func() string { return "live show tells who placed it and who released it" }, func() bool {
 		out := p.Command("show", knee.ID)
 		return strings.Contains(out, "by Ann Novak") && strings.Contains(out, "released") && strings.Contains(out, "by Ben Weiss")
 	})
@@ -58,7 +58,7 @@ func TestTheCommandLineOfStaff(t *testing.T) {
 	replayed := p.Command("replay", knee.ID, "--json")
 	file := filepath.Join(t.TempDir(), "events.csv")
 	p.Command("export", knee.ID, "--format", "csv", "--out", file)
-	service.waitEvent(knee.ID, events.TypeExportMade, "", time.Minute)
+	service.waitEvent(knee.ID, events.TypeExportMade, "", 10*time.Second)
 	stored := string(service.do("GET", "/api/v1/consultations/"+knee.ID+"/events", "", nil).Body)
 	if !strings.HasPrefix(stored, replayed+"\n") {
 		t.Error("live replay --json is not what is stored")

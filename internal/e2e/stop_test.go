@@ -231,7 +231,7 @@ func renderers(t testing.TB, p *testenv.Product) []string {
 func (c *client) rendering(p *testenv.Product, id string) {
 	c.t.Helper()
 	var last []archive
-	await(c.t, time.Minute, func() string { return fmt.Sprintf("an archive is being rendered: %+v", last) }, func() bool {
+	await(c.t, 30*time.Second, func() string { return fmt.Sprintf("an archive is being rendered: %+v", last) }, func() bool {
 		if len(renderers(c.t, p)) > 0 {
 			return true
 		}
@@ -307,7 +307,7 @@ func TestLiveIsStoppedWhileItStarts(t *testing.T) {
 		return testenv.StartProcess(t, "live", cmd)
 	}
 	first := start()
-	await(t, time.Minute, func() string { return "the database is being made" }, func() bool {
+	await(t, 20*time.Second, func() string { return "the database is being made" }, func() bool {
 		made, err := filepath.Glob(filepath.Join(data, "postgres*"))
 		return err == nil && len(made) > 0
 	})

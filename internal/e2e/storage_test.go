@@ -32,7 +32,7 @@ func TestWithTooLittleStorageNothingRecordedBegins(t *testing.T) {
 	people := []person{{Name: "Dr Ada", Role: "clinician", Consent: true}, {Name: "Pat", Role: "patient", Consent: true}}
 	running := service.schedule("Already open", "required", people...)
 	doctor := enters(t, p, running.Participants[0], 0)
-	service.waitEvent(running.ID, events.TypeSegmentOpened, "", time.Minute)
+	service.waitEvent(running.ID, events.TypeSegmentOpened, "", 20*time.Second)
 	waiting := service.schedule("Planned before", "required", people...)
 	unrecorded := service.schedule("Without a recording", "forbidden", people...)
 
@@ -56,7 +56,7 @@ func TestWithTooLittleStorageNothingRecordedBegins(t *testing.T) {
 		service.call("GET", "/storage", nil, 200, &s)
 		return s
 	}
-	await(t, time.Minute, func() string { return fmt.Sprintf("storage is full: %+v", level()) }, func() bool { return level().Level == "full" })
+	await(t, 20*time.Second, func() string { return fmt.Sprintf("storage is full: %+v", level()) }, func() bool { return level().Level == "full" })
 	service.refused("POST", "/consultations", map[string]any{"title": "One more", "participants": people}, 507, "insufficient_storage")
 	if status := service.do("GET", p.URL+"/readyz", "", nil).Status; status != 200 {
 		t.Errorf("/readyz says %d", status)
@@ -83,9 +83,9 @@ func TestWithTooLittleStorageNothingRecordedBegins(t *testing.T) {
 	shot(t, library.Page, "storage-join")
 	// What is not recorded needs none, and what was open goes on.
 	enters(t, p, unrecorded.Participants[0], 1)
-	service.waitEvent(unrecorded.ID, events.TypeParticipantJoined, unrecorded.Participants[0].ID, time.Minute)
+	service.waitEvent(unrecorded.ID, events.TypeParticipantJoined, unrecorded.Participants[0].ID, 20*time.Second)
 	patient := enters(t, p, running.Participants[1], 1)
-	service.waitEvent(running.ID, events.TypeSegmentOpened, running.Participants[1].ID, time.Minute)
+	service.waitEvent(running.ID, events.TypeSegmentOpened, running.Participants[1].ID, 20*time.Second)
 	sees(t, patient, running.Participants[0])
 	leaves(t, doctor)
 	leaves(t, patient)
@@ -96,11 +96,11 @@ func TestWithTooLittleStorageNothingRecordedBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
-	await(t, time.Minute, func() string { return fmt.Sprintf("there is room again: %+v", level()) }, func() bool { return level().Level == "fine" })
+	await(t, 30*time.Second, func() string { return fmt.Sprintf("there is room again: %+v", level()) }, func() bool { return level().Level == "fine" })
 	library.Click("Try again")
 	library.Click("Continue")
 	library.Click("Join")
-	service.waitEvent(waiting.ID, events.TypeParticipantJoined, waiting.Participants[0].ID, time.Minute)
+	service.waitEvent(waiting.ID, events.TypeParticipantJoined, waiting.Participants[0].ID, 30*time.Second)
 }
 
 func freeBytes(t *testing.T, dir string) int64 {

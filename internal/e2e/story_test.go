@@ -63,7 +63,7 @@ func TestFirefoxTakesPart(t *testing.T) {
 	seesAndHears(chromium.Page, "Chromium", patient.ID)
 	seesAndHears(firefox, "Firefox", doctor.ID)
 	for _, who := range []participant{doctor, patient} {
-		service.waitEvent(c.ID, events.TypeSegmentOpened, who.ID, time.Minute)
+		service.waitEvent(c.ID, events.TypeSegmentOpened, who.ID, 20*time.Second)
 	}
 	for _, e := range service.events(c.ID) {
 		if opened, ok := e.Event.(events.ConnectionOpened); ok && e.Participant == patient.ID {
@@ -105,11 +105,11 @@ func TestTwoBrowsersHoldAConsultation(t *testing.T) {
 	seesAndHears(doctorPage.Page, "the doctor, after the patient's reload,", patient.ID)
 	time.Sleep(2 * time.Second)
 	patientPage.Click("Leave")
-	service.waitEvent(c.ID, events.TypeParticipantLeft, patient.ID, time.Minute)
+	service.waitEvent(c.ID, events.TypeParticipantLeft, patient.ID, 20*time.Second)
 	time.Sleep(time.Second)
 	doctorPage.Click("End consultation")
 	doctorPage.Click("End for everybody")
-	service.waitEvent(c.ID, events.TypeConsultationEnded, "", time.Minute)
+	service.waitEvent(c.ID, events.TypeConsultationEnded, "", 20*time.Second)
 
 	library := testenv.NewChromium(t, testenv.ChromiumOptions{})
 	library.Navigate(p.URL + "/consultations#token=" + p.Command("token", "--role", "compliance"))

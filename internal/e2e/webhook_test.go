@@ -210,7 +210,7 @@ func theDeadAreSeen(t *testing.T, p *testenv.Product, h *hospital, service *clie
 	told := h.count()
 	c := service.schedule("Refused", "required", person{Name: "Dr A", Role: "clinician"})
 	service.end(c.ID)
-	ended := service.waitEvent(c.ID, events.TypeConsultationEnded, "", time.Minute)
+	ended := service.waitEvent(c.ID, events.TypeConsultationEnded, "", 20*time.Second)
 	letters := func() string { return p.Command("webhooks", "dead", id, "--all") }
 	await(t, time.Minute, letters, func() bool { return strings.Contains(letters(), "waiting") })
 	if dead := p.Command("webhooks", "dead", id); strings.Contains(dead, c.ID) {
@@ -223,7 +223,7 @@ func theDeadAreSeen(t *testing.T, p *testenv.Product, h *hospital, service *clie
 		t.Errorf("got %s, want %s", dead, want)
 	}
 	other := service.schedule("Goes on", "required", person{Name: "Dr A", Role: "clinician"})
-	service.waitEvent(other.ID, events.TypeParticipantInvited, "", time.Minute)
+	service.waitEvent(other.ID, events.TypeParticipantInvited, "", 20*time.Second)
 	await(t, time.Minute, func() string { return "others go on" }, func() bool { return len(h.since(told)) == 4 })
 	h.refuse("")
 	p.Command("webhooks", "again", id)

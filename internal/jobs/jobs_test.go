@@ -20,7 +20,7 @@ import (
 	"consilium/internal/jobs"
 )
 
-const patience = time.Minute
+const patience = 20 * time.Second
 
 func logger(t testing.TB) *slog.Logger {
 	t.Helper()

@@ -170,7 +170,7 @@ func TestServerDeathIsReported(t *testing.T) {
 	}
 	select {
 	case <-c.Done():
-	case <-time.After(time.Minute):
+	case <-time.After(10 * time.Second):
 		t.Fatal("Done was not closed")
 	}
 	if c.Err() == nil {

@@ -23,7 +23,7 @@ import (
 )
 
 // limit bounds whatever a test waits for.
-const limit = time.Minute
+const limit = 15 * time.Second
 
 // server is a room of the real media switch behind the product's two doors, cut down to what a participant needs. It
 // listens to everything as a recorder would.

@@ -408,7 +408,7 @@ func TestRebuild(t *testing.T) {
 
 	t.Run("readers see the old rows meanwhile and do not wait", func(t *testing.T) {
 		l, result := half()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		page, err := NewQueries(b.pool).List(ctx, Filter{})
 		if err != nil || len(page.Items) != 3 {

@@ -263,7 +263,7 @@ func recordForEver(t *testing.T, dir string) {
 // waitForBytes returns when the files in dir together have so many bytes.
 func waitForBytes(t *testing.T, dir string, n int) {
 	t.Helper()
-	deadline := time.NewTimer(time.Minute)
+	deadline := time.NewTimer(20 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
@@ -283,7 +283,7 @@ func waitForBytes(t *testing.T, dir string, n int) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("only %d bytes after a minute: %v", total, tree(t, dir))
+			t.Fatalf("only %d bytes after 20 s: %v", total, tree(t, dir))
 		}
 	}
 }
