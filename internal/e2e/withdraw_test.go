@@ -19,7 +19,18 @@ func TestAPatientWithdrawsInTheCall(t *testing.T) {
 	doctorPage := testenv.NewChromium(t, testenv.ChromiumOptions{})
 	enter(doctorPage.Page, doctor.JoinURL)
 	patientPage := testenv.NewChromium(t, testenv.ChromiumOptions{Width: 390, Height: 844})
-	enter(patientPage.Page, patient.JoinURL)
+	patientPage.Navigate(patient.JoinURL)
+	patientPage.Click("Continue")
+	patientPage.Click("Do not record me")
+	patientPage.WaitText("Your doctor has been told that you do not want to be recorded.")
+	doctorPage.WaitFor("the doctor is told, and goes on being told", `(() => {
+		const row = document.querySelector('[data-testid=waiting-room] [data-participant="`+patient.ID+`"]');
+		return row?.innerText.includes('does not want to be recorded and so does not join');
+	})()`)
+	shot(t, doctorPage.Page, "refused-doctor")
+	patientPage.Click("Read the notice again")
+	patientPage.Click("I agree")
+	patientPage.Click("Join")
 	seesAndHears(doctorPage.Page, "the doctor", patient.ID)
 	given := service.waitEvent(c.ID, events.TypeConsentGiven, patient.ID, time.Minute)
 	service.waitEvent(c.ID, events.TypeSegmentOpened, patient.ID, time.Minute)

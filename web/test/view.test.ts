@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Received } from "../src/call/peer.ts";
-import { initials, recordingOf, soundsOf, tilesOf } from "../src/call/view.ts";
-import type { ParticipantState, State } from "../src/signaling/messages.ts";
+import { initials, recordingOf, soundsOf, tilesOf, unsure } from "../src/call/view.ts";
+import { atTheDoor } from "../src/join/waitingroom.tsx";
+import type { ParticipantState, Policy, State } from "../src/signaling/messages.ts";
 import { example } from "./examples.ts";
 
 const state = example<State>("state");
@@ -107,6 +108,25 @@ test("the recording indicator tells the worst that is true", () => {
   assert.equal(recordingOf(all("no", "paused")).kind, "paused");
   assert.equal(recordingOf(all("waiting", "off")).kind, "off");
   assert.equal(recordingOf(change(device, { present: false })).kind, "on");
+});
+
+test("who hears nothing of the server does not claim that it records", () => {
+  const { kind, failed } = recordingOf(unsure(state));
+  assert.deepEqual([kind, failed], ["unknown", []]);
+  assert.deepEqual(new Set(unsure(state).participants.map(({ recorded }) => recorded)), new Set(["unknown"]));
+});
+
+test("the doctor sees who said no to a recording that is required, with the page open and without", () => {
+  const refused = (waiting: boolean) => ({
+    ...state,
+    participants: state.participants.map((one) =>
+      one.present ? one : { ...one, waiting, hindered: [], consent: "refused" as const },
+    ),
+  });
+  const names = (shown: State, policy: Policy) => atTheDoor(shown, doctor.id, policy).map(({ name }) => name);
+  assert.deepEqual(names(refused(true), "required"), ["Petr Malý"]);
+  assert.deepEqual(names(refused(false), "required"), ["Petr Malý"]);
+  assert.deepEqual(names(refused(false), "optional"), []);
 });
 
 test("initials leave titles out", () => {

@@ -91,7 +91,12 @@ export function soundsOf(received: Received[], me: string): Received[] {
   return received.filter((line) => line.track.kind === "audio" && line.participant !== me);
 }
 
-export type RecordingKind = "on" | "paused" | "off" | "waiting" | "failed";
+/** What a page may still say of the recording when it hears nothing of the server. */
+export function unsure(state: State): State {
+  return { ...state, participants: state.participants.map((one) => ({ ...one, recorded: "unknown" })) };
+}
+
+export type RecordingKind = "on" | "paused" | "off" | "waiting" | "failed" | "unknown";
 
 /** What is true of the recording of everybody who is present, the worst first. */
 export function recordingOf(state: State): { kind: RecordingKind; failed: string[] } {
@@ -99,6 +104,7 @@ export function recordingOf(state: State): { kind: RecordingKind; failed: string
   const failed = present
     .filter((participant) => participant.recorded === "failed")
     .map((participant) => participant.name);
+  if (present.some((participant) => participant.recorded === "unknown")) return { kind: "unknown", failed };
   if (failed.length > 0) return { kind: "failed", failed };
   if (state.recording === "paused") return { kind: "paused", failed };
   if (state.recording !== "on") return { kind: "off", failed };

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { canShareScreen, codesOf } from "../call/devices.ts";
-import { recordingOf, soundsOf, tilesOf } from "../call/view.ts";
+import { recordingOf, soundsOf, tilesOf, unsure } from "../call/view.ts";
 import { keepAwake } from "../call/wakelock.ts";
 import type { State, Welcome } from "../signaling/messages.ts";
 import { enumerate, failureText, t } from "../text/text.ts";
@@ -23,9 +23,11 @@ import { WaitingRoom } from "./waitingroom.tsx";
 export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: number }) {
   const { call } = visit;
   const welcome = call.welcome.value;
-  const state = call.state.value;
+  const heard = call.state.value;
   useEffect(() => keepAwake(), []);
-  if (!welcome || !state) return null;
+  if (!welcome || !heard) return null;
+  const cut = call.lost.value || (call.signaling.value !== "ready" && call.media.value === "lost");
+  const state = cut ? unsure(heard) : heard;
   document.title = `${welcome.title || t("join.title")} – ${t("app.name")}`;
   const tiles = tilesOf(state, welcome.participant, call.received.value, call.stalled.value);
   return (
@@ -37,7 +39,7 @@ export function CallView({ visit, clockOffset }: { visit: Visit; clockOffset: nu
         <People state={state} me={welcome.participant} />
       </header>
       <Banners visit={visit} welcome={welcome} state={state} />
-      <WaitingRoom state={state} me={welcome.participant} />
+      <WaitingRoom welcome={welcome} state={state} />
       <main
         class={`stage tiles-${Math.min(tiles.length, 9)}`}
         style={{ "--beside": Math.max(1, tiles.filter((tile) => tile.kind !== "screen").length) }}

@@ -104,8 +104,9 @@ function useAnswers(me: string, state: State): string {
     for (const { id, name, present, consent } of state.participants) {
       const old = before.current.get(id);
       before.current.set(id, consent);
-      if (old === undefined || old === consent || !present || id === me) continue;
-      if (consent === "withdrawn" || consent === "given") news.value = t(`consent.news.${consent}`, { name });
+      if (old === undefined || old === consent || id === me) continue;
+      if (consent === "refused" || (present && (consent === "withdrawn" || consent === "given")))
+        news.value = t(`consent.news.${consent}`, { name });
     }
   }, [state]);
   useEffect(() => {

@@ -19,7 +19,7 @@ export function RecordingNews({ state }: { state: State }) {
   const before = useRef<RecordingKind>(kind);
   const resumed = useSignal(false);
   useEffect(() => {
-    if (kind === "paused") resumed.value = false;
+    if (kind === "paused" || kind === "unknown") resumed.value = false;
     else if (before.current === "paused" && state.recording === "on") resumed.value = true;
     before.current = kind;
   }, [kind]);

@@ -16,7 +16,7 @@ export function Ready({ visit }: { visit: Visit }) {
       <p aria-live="polite">
         {others.length === 0 ? t("ready.alone") : tCount("ready.present", others.length, { names })}
       </p>
-      {visit.call.state.value && <WaitingRoom state={visit.call.state.value} me={welcome.participant} />}
+      {visit.call.state.value && <WaitingRoom welcome={welcome} state={visit.call.state.value} />}
       {welcome.host && <p class="hint">{t("ready.host")}</p>}
       {visit.consent.value === "refused" && welcome.policy === "optional" && <p class="hint">{t("recorded.no")}</p>}
       <div class="actions">

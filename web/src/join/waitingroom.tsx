@@ -1,18 +1,30 @@
 // What the doctor sees of those who have not joined: who has the page open, what the check before the call found, and what
 // keeps somebody out.
 
-import type { CheckResult, ParticipantState, State } from "../signaling/messages.ts";
+import type { CheckResult, ParticipantState, Policy, State, Welcome } from "../signaling/messages.ts";
 import { failureText, t, tMaybe } from "../text/text.ts";
 
-/** Those at the door, and those who are in and whose devices or network have a problem. The server tells hosts only. */
-export function atTheDoor(state: State, me: string): ParticipantState[] {
+/**
+ * Those at the door, those who stay out because they said no to a recording that is required, and those who are in and whose
+ * devices or network have a problem.
+ */
+export function atTheDoor(state: State, me: string, policy: Policy): ParticipantState[] {
   return state.participants.filter(
-    ({ id, waiting, hindered, present }) => id !== me && (waiting || (present && (hindered?.length ?? 0) > 0)),
+    (one) =>
+      one.id !== me &&
+      (one.waiting || (saidNo(one) && policy === "required") || (one.present && (one.hindered?.length ?? 0) > 0)),
   );
 }
 
-export function WaitingRoom({ state, me }: { state: State; me: string }) {
-  const people = atTheDoor(state, me);
+/** Whether somebody who is not there does not want to be recorded. */
+function saidNo({ present, consent }: ParticipantState): boolean {
+  return !present && consent === "refused";
+}
+
+/** Hosts alone see it. */
+export function WaitingRoom({ welcome, state }: { welcome: Welcome; state: State }) {
+  const { policy } = welcome;
+  const people = welcome.host ? atTheDoor(state, welcome.participant, policy) : [];
   if (people.length === 0) return null;
   return (
     <section class="waiting-room" aria-label={t("waiting.title")} data-testid="waiting-room">
@@ -21,7 +33,11 @@ export function WaitingRoom({ state, me }: { state: State; me: string }) {
         {people.map((participant) => (
           <li key={participant.id} data-participant={participant.id}>
             <strong>{participant.name}</strong>{" "}
-            <span class="hint">{t(participant.waiting ? "waiting.open" : "waiting.inside")}</span>
+            {saidNo(participant) ? (
+              <span>{t(policy === "required" ? "waiting.refused.required" : "waiting.refused")}</span>
+            ) : (
+              <span class="hint">{t(participant.waiting ? "waiting.open" : "waiting.inside")}</span>
+            )}
             <Check participant={participant} />
             {participant.hindered?.map((code) => (
               <p key={code} class="hint" data-code={code}>

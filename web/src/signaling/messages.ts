@@ -116,8 +116,11 @@ export interface State {
 
 export type StateMessage = { type: "state" } & State;
 
-/** yes: bytes reach the disk; no: by policy; waiting: nothing to write yet; failed: they should reach it and do not. */
-export type Recorded = "yes" | "no" | "waiting" | "failed";
+/**
+ * yes: bytes reach the disk; no: by policy; waiting: nothing to write yet; failed: they should reach it and do not. unknown is
+ * what a page says that hears nothing of the server.
+ */
+export type Recorded = "yes" | "no" | "waiting" | "failed" | "unknown";
 
 export interface ParticipantState {
   id: string;

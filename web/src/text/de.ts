@@ -58,6 +58,8 @@ export const de: Record<Key, string> = {
 
   "waiting.title": "Wartezimmer",
   "waiting.open": "hat die Seite offen und ist noch nicht beigetreten",
+  "waiting.refused": "möchte nicht aufgezeichnet werden und kann ohne das teilnehmen",
+  "waiting.refused.required": "möchte nicht aufgezeichnet werden und nimmt deshalb nicht teil",
   "waiting.inside": "ist in der Konsultation",
   "waiting.told": "Die Seite dort sagt: „{sentence}“ ({code})",
 
@@ -124,13 +126,15 @@ export const de: Record<Key, string> = {
   "call.trouble": "Ton oder Bild konnten nicht eingerichtet werden ({code}).",
 
   "recording.on": "Aufzeichnung läuft",
-  "recording.paused": "Aufzeichnung ist angehalten",
+  "recording.paused": "Aufzeichnung angehalten",
   "recording.off": "Keine Aufzeichnung",
   "recording.waiting": "Die Aufzeichnung beginnt mit dem ersten Ton oder Bild",
+  "recording.unknown": "Aufzeichnung unbekannt",
   "recording.failed": "Die Aufzeichnung funktioniert nicht bei {names}",
   "recorded.yes": "Wird aufgezeichnet",
   "recorded.no": "Nicht aufgezeichnet",
   "recorded.waiting": "Noch nicht aufgezeichnet",
+  "recorded.unknown": "Nicht bekannt",
   "recorded.failed": "Aufzeichnung gestört",
 
   // Die Aufzeichnung anhalten.
@@ -167,6 +171,7 @@ export const de: Record<Key, string> = {
   "consent.silenced.others.other":
     "{names} stimmen der Aufzeichnung nicht mehr zu. Bis sich das ändert, wird von ihnen nichts aufgezeichnet, und sie sind weder zu sehen noch zu hören.",
   "consent.news.withdrawn": "{name} hat die Zustimmung zurückgezogen und wird nicht mehr aufgezeichnet.",
+  "consent.news.refused": "{name} möchte nicht aufgezeichnet werden.",
   "consent.news.given": "{name} hat der Aufzeichnung zugestimmt.",
 
   "end.closed.title": "Die Konsultation ist beendet",
@@ -270,7 +275,7 @@ export const de: Record<Key, string> = {
   "list.consent.given": "Alle einverstanden",
   "list.consent.refused": "Abgelehnt",
   "list.consent.withdrawn": "Zurückgezogen",
-  "list.consent.none": "Nicht alle beantwortet",
+  "list.consent.none": "Antwort fehlt",
   "list.held.true": "Mit Sperre",
   "list.held.release_requested": "Freigabe beantragt",
   "list.held.false": "Ohne Sperre",

@@ -61,6 +61,8 @@ export const en = {
   // What the doctor sees of those who have not joined.
   "waiting.title": "Waiting room",
   "waiting.open": "has the page open and has not joined yet",
+  "waiting.refused": "does not want to be recorded and can join without that",
+  "waiting.refused.required": "does not want to be recorded and so does not join",
   "waiting.inside": "is in the consultation",
   "waiting.told": "Their page says: “{sentence}” ({code})",
 
@@ -135,10 +137,12 @@ export const en = {
   "recording.paused": "Recording is paused",
   "recording.off": "Not recorded",
   "recording.waiting": "Recording begins with the first sound or picture",
+  "recording.unknown": "Recording not known",
   "recording.failed": "Recording does not work for {names}",
   "recorded.yes": "Recorded",
   "recorded.no": "Not recorded",
   "recorded.waiting": "Not recorded yet",
+  "recorded.unknown": "Not known",
   "recorded.failed": "Recording failed",
 
   // Pausing the recording.
@@ -175,6 +179,7 @@ export const en = {
   "consent.silenced.others.other":
     "{names} do not agree to the recording any more. Until that changes, nothing of them is recorded, seen or heard.",
   "consent.news.withdrawn": "{name} has withdrawn the consent and is not recorded any more.",
+  "consent.news.refused": "{name} does not want to be recorded.",
   "consent.news.given": "{name} has agreed to the recording.",
 
   // After the call, or instead of it.
