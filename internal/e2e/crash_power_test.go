@@ -64,6 +64,7 @@ func TestPowerIsCut(t *testing.T) {
 	o := newOutage(w, trace)
 	result := o.cut(*powerCuts)
 	t.Logf("%s", result)
+	t.Logf("a sync took up to %s", o.slowest.Round(time.Millisecond))
 	if len(all) < 50 || result.calls < 500 {
 		t.Errorf("%d events and %d calls that change something: too little happened", len(all), result.calls)
 	}
@@ -89,7 +90,8 @@ type outage struct {
 	w       *ward
 	t       testing.TB
 	calls   []powercut.Call
-	changes []int // indexes of calls that change the disk or make it durable
+	changes []int         // indexes of calls that change the disk or make it durable
+	slowest time.Duration // that a sync took: how busy the disk was
 	dice    *rand.Rand
 	decoded map[string]bool // digests of files that ffmpeg has read
 	result  outageResult
@@ -124,7 +126,15 @@ func newOutage(w *ward, trace string) *outage {
 	}
 	defer f.Close()
 	disk := powercut.NewDisk(w.p.Data)
+	syncing := map[int]time.Time{}
 	err = powercut.Read(f, func(c powercut.Call) error {
+		if strings.HasSuffix(c.Name, "sync") {
+			if c.Begins {
+				syncing[c.Thread] = c.At
+			} else {
+				o.slowest = max(o.slowest, c.At.Sub(syncing[c.Thread]))
+			}
+		}
 		before := disk.Changes()
 		if err := disk.Do(c); err != nil {
 			return err
@@ -342,7 +352,7 @@ func (o *outage) lost(what string, files []kept, moment time.Time) {
 			continue
 		}
 		o.result.lost = append(o.result.lost, lost)
-		if lost > mayLoseToACut+o.w.lateness() {
+		if lost > mayLoseToACut+o.w.lateness()+o.slowest {
 			o.t.Errorf("%s: %s of %s %d are lost", what, lost.Round(time.Millisecond), s.kind(), s.guest.n)
 		}
 	}
