@@ -31,9 +31,10 @@ type Conn struct {
 	id         Identity
 	attendance *conference.Attendance // nil before Hello
 
-	mu    sync.Mutex       // guards state; never held while calling out
-	state *conference.View // newest view that was not sent yet
-	wake  chan struct{}    // one slot: state is set
+	mu      sync.Mutex       // guards state and greeted; never held while calling out
+	state   *conference.View // newest view that was not sent yet
+	greeted bool             // the welcome is queued: nothing is shown before it
+	wake    chan struct{}    // one slot: state is set, or greeted
 }
 
 func newConn(s *Server, ws *websocket.Conn, r *http.Request) *Conn {
@@ -96,6 +97,7 @@ func (c *Conn) hello(ctx context.Context) bool {
 		return false
 	}
 	c.send("welcome", req.ID, welcome)
+	c.greet()
 	return true
 }
 
@@ -291,14 +293,21 @@ func (c *Conn) writeOne(ctx context.Context, raw []byte) bool {
 	return c.ws.Write(bounded, websocket.MessageText, raw) == nil
 }
 
+// writeState sends the newest view behind what is queued, the welcome first of all.
 func (c *Conn) writeState(ctx context.Context) bool {
 	c.mu.Lock()
 	view := c.state
-	c.state = nil
-	c.mu.Unlock()
-	if view == nil {
+	if !c.greeted || view == nil {
+		c.mu.Unlock()
 		return true
 	}
+	if len(c.out) > 0 {
+		c.mu.Unlock()
+		c.poke()
+		return true
+	}
+	c.state = nil
+	c.mu.Unlock()
 	raw, err := encode("state", nil, view)
 	return err == nil && c.writeOne(ctx, raw)
 }
@@ -325,6 +334,18 @@ func (c *Conn) Show(v conference.View) {
 	c.mu.Lock()
 	c.state = &v
 	c.mu.Unlock()
+	c.poke()
+}
+
+// greet lets views follow the welcome, which is queued.
+func (c *Conn) greet() {
+	c.mu.Lock()
+	c.greeted = true
+	c.mu.Unlock()
+	c.poke()
+}
+
+func (c *Conn) poke() {
 	select {
 	case c.wake <- struct{}{}:
 	default:

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"consilium/internal/conference"
+
 	"github.com/coder/websocket"
 	"golang.org/x/time/rate"
 )
@@ -72,6 +74,42 @@ func hear(t *testing.T, ws *websocket.Conn) string {
 		t.Fatal(err)
 	}
 	return string(raw)
+}
+
+// What the conference shows while somebody is being welcomed comes behind the welcome, which is the answer to hello.
+func TestNothingIsShownBeforeTheWelcome(t *testing.T) {
+	for range 20 {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ws, err := websocket.Accept(w, r, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ctx, end := context.WithCancel(t.Context())
+			defer end()
+			c := newConn(&Server{cfg: Config{Logger: slog.New(slog.DiscardHandler)}}, ws, r)
+			c.end = end
+			c.Show(conference.View{})
+			wrote := make(chan struct{})
+			go func() { defer close(wrote); c.write(ctx) }()
+			for len(c.wake) > 0 { // until the writer has looked
+				time.Sleep(time.Millisecond)
+			}
+			c.Show(conference.View{Joined: true})
+			c.send("welcome", nil, Pong{})
+			c.greet()
+			<-wrote
+		}))
+		ws, _, err := websocket.Dial(t.Context(), web.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, second := hear(t, ws), hear(t, ws); first != `{"type":"welcome"}` || !strings.Contains(second, `"joined":true`) {
+			t.Errorf("heard %s, then %s", first, second)
+		}
+		ws.CloseNow()
+		web.Close()
+	}
 }
 
 func TestAPingIsAnsweredWhileAnotherMessageIsHandled(t *testing.T) {
