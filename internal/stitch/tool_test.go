@@ -205,3 +205,23 @@ exec ffmpeg "$@"`)
 		t.Errorf("failures %+v, tools %v", m.Failures, m.Tools)
 	}
 }
+
+// BenchmarkTool is what a process needs to know what it makes pieces with.
+func BenchmarkTool(b *testing.B) {
+	for b.Loop() {
+		ff, err := ffmpeg.New(ffmpeg.Config{}, discard())
+		if err != nil {
+			b.Fatal(err)
+		}
+		w, err := New(Config{Dir: b.TempDir(), Fonts: []string{b.TempDir()}}, Deps{FFmpeg: ff}, discard())
+		if err != nil {
+			b.Fatal(err)
+		}
+		if t, err := w.tool(b.Context()); err != nil || t.probe == "" {
+			b.Fatalf("%+v, %v", t, err)
+		}
+		if err := w.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
