@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -241,6 +242,9 @@ func (d *Disk) openFile(dir int, quoted, flags string, fd int) error {
 	if name != "" {
 		node = parent.shown[name]
 	}
+	if node == nil && !strings.Contains(flags, "O_CREAT") {
+		node = d.namedMeanwhile(parent, name, full)
+	}
 	if node == nil {
 		if !strings.Contains(flags, "O_CREAT") {
 			return fmt.Errorf("%s: it is not known", full)
@@ -282,9 +286,14 @@ func (d *Disk) allocate(h *handle, c Call) error {
 }
 
 func (d *Disk) makeFolder(dir int, quoted string) error {
-	parent, name, _, err := d.resolve(dir, quoted)
+	parent, name, full, err := d.resolve(dir, quoted)
 	if err != nil {
 		return err
+	}
+	if parent.shown[name] != nil {
+		if err := d.removedMeanwhile(full); err != nil {
+			return err
+		}
 	}
 	if parent.shown[name] == nil { // else another thread's call was taken for the one that made it
 		d.rename(nil, "", parent, name, newFolder())
@@ -297,7 +306,7 @@ func (d *Disk) remove(dir int, quoted string) error {
 	if err != nil {
 		return err
 	}
-	node := parent.shown[name]
+	node := cmp.Or(parent.shown[name], d.namedMeanwhile(parent, name, full))
 	if node == nil {
 		return fmt.Errorf("%s: it is not known", full)
 	}
@@ -345,6 +354,42 @@ func (d *Disk) madeMeanwhile(parent *inode, name, full string) *inode {
 	return nil
 }
 
+// removedMeanwhile removes a folder that another thread is removing, when it is made anew before that end is written.
+func (d *Disk) removedMeanwhile(full string) error {
+	for thread, c := range d.begun {
+		if c.Name != "rmdir" && (c.Name != "unlinkat" || c.Args[2] != "AT_REMOVEDIR") || d.early[thread] {
+			continue
+		}
+		if path, err := d.absolute(place(c)); err == nil && path == full {
+			return d.carryOutEarly(thread)
+		}
+	}
+	return nil
+}
+
+// namedMeanwhile finds a file to which another thread is giving this name, so that its end is not written yet.
+func (d *Disk) namedMeanwhile(parent *inode, name, full string) *inode {
+	if parent.shown[name] != nil {
+		return nil
+	}
+	for thread, c := range d.begun {
+		dir, to := -1, ""
+		switch c.Name {
+		case "rename":
+			to = c.Args[1]
+		case "renameat", "renameat2":
+			dir, to = int(number(c.Args[2])), c.Args[3]
+		default:
+			continue
+		}
+		if path, err := d.absolute(dir, to); d.early[thread] || err != nil || path != full || d.carryOutEarly(thread) != nil {
+			continue
+		}
+		return parent.shown[name]
+	}
+	return nil
+}
+
 // carryOutEarly does what a call did whose end is not written yet.
 func (d *Disk) carryOutEarly(thread int) error {
 	d.early[thread] = true
@@ -369,7 +414,7 @@ func (d *Disk) move(fromDir int, from string, toDir int, to string, link bool) e
 		}
 		return errors.Join(oldErr, newErr)
 	}
-	node := oldParent.shown[oldName]
+	node := cmp.Or(oldParent.shown[oldName], d.namedMeanwhile(oldParent, oldName, oldFull))
 	switch {
 	case node == nil:
 		return fmt.Errorf("%s: it is not known", oldFull)
