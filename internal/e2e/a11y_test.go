@@ -184,6 +184,9 @@ func axeOnPagesOfGuests(t *testing.T, s *scene) {
 		tab.WaitFor("the page "+page, fmt.Sprintf(`!!document.querySelector('[data-testid=%s]')`, page))
 		i.inspect(page)
 	}
+	tab.Navigate(s.URL + "/jion")
+	tab.WaitFor("that there is no such page", `document.querySelector('h1')?.innerText === 'There is no such page'`)
+	i.inspect("no page")
 	tab.Navigate(s.URL + "/join")
 	shows("end-missing")
 	tab.Navigate(s.URL + "/join#token=of.somebody.else")
