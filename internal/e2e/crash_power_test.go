@@ -344,15 +344,16 @@ func (o *outage) read(what, path string, files map[string]kept) {
 }
 
 // lost measures what is gone of the tracks that were recorded.
-func (o *outage) lost(what string, files []kept, moment time.Time) {
+func (o *outage) lost(what string, held []kept, moment time.Time) {
 	o.t.Helper()
-	for _, s := range o.w.stretches(files) {
+	for _, s := range o.w.stretches(held) {
 		lost, counts := o.w.lost(s, moment)
 		if !counts {
 			continue
 		}
 		o.result.lost = append(o.result.lost, lost)
-		if lost > mayLoseToACut+o.w.lateness()+o.slowest {
+		open := time.Duration(2 * len(o.w.people)) // are open at most, and synced one after the other
+		if lost > mayLoseToACut+o.w.lateness()+open*o.slowest {
 			o.t.Errorf("%s: %s of %s %d are lost", what, lost.Round(time.Millisecond), s.kind(), s.guest.n)
 		}
 	}
