@@ -451,7 +451,7 @@ func (w *ward) checkLost(files []kept) []time.Duration {
 			}
 			if lost, counts := w.lost(s, c.at); counts {
 				all = append(all, lost)
-				if lost > mayLose+w.lateness() {
+				if lost > mayLose {
 					w.t.Errorf("%s of %s %d are lost that were sent before the kill while %s", lost.Round(time.Millisecond), s.kind(), s.guest.n, c.what)
 				}
 			}

@@ -352,8 +352,7 @@ func (o *outage) lost(what string, held []kept, moment time.Time) {
 			continue
 		}
 		o.result.lost = append(o.result.lost, lost)
-		open := time.Duration(2 * len(o.w.people)) // are open at most, and synced one after the other
-		if lost > mayLoseToACut+o.w.lateness()+open*o.slowest {
+		if lost > mayLoseToACut+o.w.lateness() {
 			o.t.Errorf("%s: %s of %s %d are lost", what, lost.Round(time.Millisecond), s.kind(), s.guest.n)
 		}
 	}

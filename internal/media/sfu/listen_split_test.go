@@ -71,7 +71,7 @@ func TestAsideGetsWhatIsTURN(t *testing.T) {
 	if _, err := aside.WriteTo([]byte("back"), from); err != nil {
 		t.Fatal(err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := conn.Read(buf); err != nil || string(buf[:n]) != "back" {
