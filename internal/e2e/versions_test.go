@@ -71,7 +71,11 @@ func numbersOfTheNetwork(t *testing.T, tab *testenv.Chromium) {
 	t.Helper()
 	loaded := `performance.getEntriesByType('resource').some((one) => /\/assets\/plot-.*\.js$/.test(one.name))`
 	tab.WaitFor("the place of the graphs is there", `!!document.querySelector('[data-testid=graphs]')`)
-	tab.Evaluate(`document.querySelector('[data-testid=graphs]').scrollIntoView({ block: 'center' })`, nil)
+	// Again and again: what is still loaded above may push it away.
+	tab.WaitFor("what draws the graphs is loaded", `(() => {
+		document.querySelector('[data-testid=graphs]').scrollIntoView({ block: 'center' });
+		return `+loaded+`;
+	})()`)
 	tab.WaitFor("four graphs are drawn by what is loaded for them alone", loaded+` && (() => {
 		const drawn = [...document.querySelectorAll('[data-testid=graphs] canvas')].filter((canvas) => canvas.width > 100
 			&& canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((part) => part > 0));

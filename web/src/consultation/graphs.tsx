@@ -55,8 +55,9 @@ function useGraphs(section: RefObject<HTMLElement | null>, detail: Detail) {
     if (!element) return;
     const abort = new AbortController();
     const seen = new IntersectionObserver(
-      ([entry]) => {
-        if (!entry?.isIntersecting) return;
+      (entries) => {
+        // A busy page is told of several moments at once.
+        if (!entries.some((entry) => entry.isIntersecting)) return;
         seen.disconnect();
         getQuality(detail.id, { signal: abort.signal })
           .then((answer) => answer.text())
