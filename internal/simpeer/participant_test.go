@@ -76,7 +76,7 @@ func TestClocksAreWhatTheySeem(t *testing.T) {
 	sent := p.Sent()
 	await(t, "what was sent last to arrive", func() bool {
 		packets, _ := picture.snapshot()
-		return packets[len(packets)-1].at.After(time.Now().Add(-20*ms)) && time.Since(sent.Beeps[len(sent.Beeps)-1].At) > 200*ms
+		return packets[len(packets)-1].at.After(time.Now().Add(-20*ms)) && time.Since(sent.Beeps[len(sent.Beeps)-1].At) > time.Second
 	})
 
 	for _, tt := range []struct {
@@ -109,8 +109,9 @@ func TestClocksAreWhatTheySeem(t *testing.T) {
 		for _, p := range packets {
 			delays = append(delays, p.at.Sub(captured(p)))
 		}
-		if d := Median(delays); d < tt.delay || d > tt.delay+60*ms {
-			t.Errorf("%s: took %v, want a little more than %v (the machine was %v late)", tt.name, d, tt.delay, p.Lateness())
+		// A busy machine holds up most of them at times, but none comes sooner than the network lets it.
+		if d := slices.Min(delays); d < tt.delay-ms || d > tt.delay+60*ms {
+			t.Errorf("%s: the quickest packet took %v, want a little more than %v (the machine was %v late)", tt.name, d, tt.delay, p.Lateness())
 		}
 		first := reports[0]
 		span := last.NTP.Sub(first.NTP)
