@@ -85,10 +85,9 @@ func (w *Worker) tool(ctx context.Context) (tool, error) {
 	return t, nil
 }
 
-// probeFilm is six frames of VP8 of 160x90 with noise:
-//
-//	ffmpeg -f lavfi -i testsrc2=s=160x90:r=30,noise=alls=6:allf=t -frames:v 6 -c:v libvpx -deadline realtime -cpu-used 8 -b:v 200k -qmin 30 \
-//	  -g 60 -flags +bitexact -fflags +bitexact probe.ivf
+//go:generate ffmpeg -y -loglevel error -f lavfi -i testsrc2=s=160x90:r=30,noise=alls=6:allf=t:all_seed=7 -frames:v 6 -c:v libvpx -threads 1 -deadline good -cpu-used 4 -b:v 200k -qmin 30 -g 60 -flags +bitexact -fflags +bitexact probe.ivf
+
+// probeFilm is six frames of VP8 of 160x90 with noise. Other bytes give every piece another key.
 //
 //go:embed probe.ivf
 var probeFilm []byte
