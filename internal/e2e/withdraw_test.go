@@ -32,8 +32,8 @@ func TestAPatientWithdrawsInTheCall(t *testing.T) {
 	patientPage.Click("I agree")
 	patientPage.Click("Join")
 	seesAndHears(doctorPage.Page, "the doctor", patient.ID)
-	given := service.waitEvent(c.ID, events.TypeConsentGiven, patient.ID, time.Minute)
-	service.waitEvent(c.ID, events.TypeSegmentOpened, patient.ID, time.Minute)
+	given := service.waitEvent(c.ID, events.TypeConsentGiven, patient.ID, 20*time.Second)
+	service.waitEvent(c.ID, events.TypeSegmentOpened, patient.ID, 20*time.Second)
 
 	var device participant
 	service.call("POST", "/consultations/"+c.ID+"/participants",
@@ -45,7 +45,7 @@ func TestAPatientWithdrawsInTheCall(t *testing.T) {
 	patientPage.WaitText("Stop recording you?")
 	shot(t, patientPage.Page, "withdraw-dialog")
 	patientPage.Click("Stop recording me")
-	withdrawn := service.waitEvent(c.ID, events.TypeConsentWithdrawn, patient.ID, time.Minute)
+	withdrawn := service.waitEvent(c.ID, events.TypeConsentWithdrawn, patient.ID, 20*time.Second)
 	agreed, taken := given.Event.(events.ConsentGiven), withdrawn.Event.(events.ConsentWithdrawn)
 	if taken.By != events.BySelf || taken.TextSHA256 == "" || taken.TextSHA256 != agreed.TextSHA256 {
 		t.Errorf("given was %+v, withdrawn %+v: want the same text, by oneself", agreed, taken)
@@ -84,7 +84,7 @@ func TestAPatientWithdrawsInTheCall(t *testing.T) {
 		return told?.innerText === '' && !document.querySelector('dialog[open]')
 			&& document.querySelector('[data-testid=self] [data-testid=recorded]')?.dataset.recorded === 'yes';
 	})()`)
-	await(t, time.Minute, func() string { return "a new file of the patient" }, func() bool {
+	await(t, 20*time.Second, func() string { return "a new file of the patient" }, func() bool {
 		for _, e := range service.events(c.ID) {
 			if e.Type == events.TypeSegmentOpened && e.Participant == patient.ID && e.Seq > withdrawn.Seq {
 				return true

@@ -137,8 +137,8 @@ func await[T any](t testing.TB, c <-chan T, n int) []T {
 	return all
 }
 
-// idle waits until every job is answered for, and fails when something more has come to c.
-func idle[T any](t testing.TB, l *natslog.Log, c <-chan T) {
+// becomes waits until the consumer of archives is as it is wanted.
+func becomes(t testing.TB, l *natslog.Log, what string, is func(*jetstream.ConsumerInfo) bool) {
 	t.Helper()
 	js, err := jetstream.New(l.Conn())
 	if err != nil {
@@ -150,13 +150,19 @@ func idle[T any](t testing.TB, l *natslog.Log, c <-chan T) {
 			t.Fatal(err)
 		}
 		info := c.CachedInfo()
-		if info.NumAckPending == 0 && info.NumPending == 0 {
-			break
+		if is(info) {
+			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%d jobs have no answer, %d wait", info.NumAckPending, info.NumPending)
+			t.Fatalf("not %s: %d jobs have no answer, %d wait, %d workers ask", what, info.NumAckPending, info.NumPending, info.NumWaiting)
 		}
 	}
+}
+
+// idle waits until every job is answered for, and fails when something more has come to c.
+func idle[T any](t testing.TB, l *natslog.Log, c <-chan T) {
+	t.Helper()
+	becomes(t, l, "idle", func(i *jetstream.ConsumerInfo) bool { return i.NumAckPending == 0 && i.NumPending == 0 })
 	select {
 	case v := <-c:
 		t.Errorf("too much came: %v", v)
@@ -167,22 +173,7 @@ func idle[T any](t testing.TB, l *natslog.Log, c <-chan T) {
 // asked waits until a worker waits for a job.
 func asked(t testing.TB, l *natslog.Log) {
 	t.Helper()
-	js, err := jetstream.New(l.Conn())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		c, err := js.Consumer(t.Context(), "JOBS", "archives")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.CachedInfo().NumWaiting > 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no worker asks")
-		}
-	}
+	becomes(t, l, "asked", func(i *jetstream.ConsumerInfo) bool { return i.NumWaiting > 0 })
 }
 
 func TestEveryJobIsDoneOnceByOneOfTheWorkers(t *testing.T) {

@@ -105,7 +105,7 @@ func (b *bench) sender(change ...func(*Config)) (stop func()) {
 			if err != nil {
 				b.Errorf("Run = %v", err)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(20 * time.Second):
 			b.Error("Run did not return")
 		}
 	})
@@ -134,7 +134,7 @@ func (b *bench) say(consultation string, all ...events.Event) {
 // until waits for a condition.
 func (b *bench) until(what string, done func() bool) {
 	b.Helper()
-	limit := time.Now().Add(time.Minute)
+	limit := time.Now().Add(20 * time.Second)
 	for !done() {
 		if time.Now().After(limit) {
 			b.Fatalf("%s: it never came to that\n%s", what, b.logged)
