@@ -1,7 +1,7 @@
 // One step before the call: a heading that takes the focus, so that a screen reader says where one is.
 
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { t } from "../text/text.ts";
 import { Shell } from "../ui/shell.tsx";
 import { type Stage, stepsOf, type Visit } from "./visit.ts";
@@ -18,7 +18,7 @@ export function Step({
   children: ComponentChildren;
 }) {
   const heading = useRef<HTMLHeadingElement>(null);
-  useEffect(() => heading.current?.focus(), []);
+  useLayoutEffect(() => heading.current?.focus(), []); // before anybody can press a key: later it would be taken from them
   const situation = visit.situation.value;
   const steps = situation ? stepsOf(situation, visit.noticeSeen.value) : [];
   const step = steps.indexOf(stage) + 1;
