@@ -133,7 +133,7 @@ const worthPlanning = 4 * render.Rate
 
 // planEarly queues what can be made already and was not queued yet.
 func (w *Worker) planEarly(ctx context.Context, e jobs.Early, call *earlyCall) (err error) {
-	defer w.rescue("early plan", &err)
+	defer rescue(w.logger, "early plan", &err)
 	j, err := w.earlyJob(ctx, e)
 	if err != nil {
 		return err

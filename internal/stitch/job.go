@@ -164,14 +164,14 @@ func (w *Worker) conclude(ctx context.Context, j *job, result events.Event) erro
 
 // carefully makes the archive; a panic becomes a failure, so that one job cannot stop all others for ever.
 func (w *Worker) carefully(ctx context.Context, j *job, deliver func(context.Context, *job) error) (err error) {
-	defer w.rescue("archive", &err)
+	defer rescue(j.logger, "archive", &err)
 	return w.make(ctx, j, deliver)
 }
 
 // rescue makes a failure of a panic in what is named; it is deferred.
-func (w *Worker) rescue(what string, err *error) {
+func rescue(logger *slog.Logger, what string, err *error) {
 	if r := recover(); r != nil {
-		w.logger.Error("stitcher panicked", "at", what, "panic", r, "stack", string(debug.Stack()))
+		logger.Error("stitcher panicked", "at", what, "panic", r, "stack", string(debug.Stack()))
 		*err = &failure{CodeInternal, fmt.Errorf("panic: %v", r)}
 	}
 }

@@ -76,7 +76,7 @@ func pieceKey(key, extension string) string { return piecesFolder + "/" + key + 
 // piece finds a finished piece in the blob store, or makes it and puts it there. progress is told how many frames are
 // done; it may be nil.
 func (w *Worker) piece(ctx context.Context, r *recipe, key string, progress func(frames int64)) (m made, err error) {
-	defer w.rescue("piece "+key, &err)
+	defer rescue(w.logger, "piece "+key, &err)
 	m, ok, err := w.finished(ctx, key, r.extension())
 	if err != nil {
 		return made{}, err
